@@ -1,0 +1,44 @@
+"""For every test: what runs only in the long run, and the table of skips by reason that ends a run.
+
+CI reads the table's last line: `skips: none` or `skips: N`.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+_IS_LONG_RUN = os.environ.get("PRESSROOM_LONG") == "1"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the long tests of a short run: they are another target of the Makefile, not something missing here."""
+    if _IS_LONG_RUN:
+        return
+    long_items = [item for item in items if item.get_closest_marker("long")]
+    if long_items:
+        config.hook.pytest_deselected(items=long_items)
+        items[:] = [item for item in items if item not in long_items]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End the run with the skips, grouped by what to plug in."""
+    lines = skip_table(terminalreporter.stats.get("skipped", ()))
+    terminalreporter.section("skips by reason")
+    for line in lines:
+        terminalreporter.write_line(line)
+
+
+def skip_table(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> list[str]:
+    """Return a line for each reason, the commonest first, and the total."""
+    n_by_reason = Counter(_reason(report) for report in reports)
+    lines = [f"{n:5d}  {reason}" for reason, n in n_by_reason.most_common()]
+    total = sum(n_by_reason.values())
+    return [*lines, f"skips: {total or 'none'}"]
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    # A skip is reported as (path, line, "Skipped: reason"); an expected failure as the text of what failed.
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
