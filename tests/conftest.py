@@ -39,6 +39,6 @@ def skip_table(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> l
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    # A skip is reported as (path, line, "Skipped: reason"); an expected failure as the text of what failed.
+    # pytest reports a skip as (path, line, "Skipped: reason").
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")

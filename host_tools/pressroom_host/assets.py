@@ -42,5 +42,6 @@ def board_names() -> list[str]:
 def board_file(name: str) -> Path:
     """Return the path of a board's JSON file. Raises BoardUnknown with the names that exist."""
     if name not in board_names():
-        raise BoardUnknown(f"board {name!r} is unknown; choose one of: {', '.join(board_names()) or 'none is installed'}")
+        known = ", ".join(board_names())
+        raise BoardUnknown(f"board {name!r} is unknown; choose one of: {known}")
     return root() / "boards" / f"{name}.json"

@@ -1,7 +1,7 @@
 """The command `pressroom`: finds the file of a command, runs it, and turns mistakes into one line and an exit code.
 
     0    done
-    1    the command ran and its answer is no (a demo whose answer was not heard), or Pressroom has a bug (with a traceback)
+    1    it ran, and the answer is no (the demo was not heard); or Pressroom has a bug, and shows a traceback
     2    it could not do as asked: a wrong option, a port in use, a file that is not there (one line says what to do)
     130  Ctrl-C
 

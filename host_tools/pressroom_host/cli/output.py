@@ -1,4 +1,4 @@
-"""What the commands print: text and tables for a person, or one JSON object for a program. Errors are one line on stderr."""
+"""What the commands print: tables for a person, one JSON object for a program; a mistake is one line on stderr."""
 
 import json
 import sys

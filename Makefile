@@ -1,0 +1,59 @@
+# What you can do here. `make demo` is the place to begin; nothing needs root, hardware, an account or a compiler.
+
+.DEFAULT_GOAL := help
+.PHONY: demo test test-long lint bench lock clean help
+
+# Name a Python yourself with `make PYTHON=/path/to/python3.12 demo`; otherwise the first that fits is taken.
+ifndef PYTHON
+PYTHON := $(shell for python in python3.12 python3.11 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
+endif
+ARGS ?=
+
+IN_VENV := .venv/bin
+INSTALLED := .venv/installed
+
+demo: $(INSTALLED)  ## A simulated board talks in a room and is answered; add ARGS="--help" to see more
+	@$(IN_VENV)/pressroom demo $(ARGS)
+
+test: $(INSTALLED)  ## All tests but the long ones; ARGS="-k mute" picks some
+	@$(IN_VENV)/python -m pytest $(ARGS)
+
+test-long: $(INSTALLED)  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
+	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)  ## Style, types and import rules
+	@$(IN_VENV)/ruff check
+	@$(IN_VENV)/ruff format --check
+	@$(IN_VENV)/mypy
+	@$(IN_VENV)/lint-imports --no-logo
+
+bench: $(INSTALLED)  ## Measure the figures of the README; ARGS="--json" prints them for a program
+	@$(IN_VENV)/python tests/bench/run.py $(ARGS)
+
+lock: $(INSTALLED)  ## Choose the newest versions pyproject.toml allows, for every Python and system, and write them down
+	@$(IN_VENV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-header --no-emit-index-url --no-annotate pyproject.toml --output-file requirements.lock
+
+clean:  ## Remove what was built here: .venv, build/, caches
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## Show this list
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+# The file is touched last, so an install that broke off is begun again.
+$(INSTALLED): requirements.lock pyproject.toml hatch_build.py
+	@if [ -z "$(PYTHON)" ]; then \
+		echo 'Pressroom needs Python 3.11, 3.12 or 3.13 and found none of them. Install one' >&2; \
+		echo '(Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3.12' >&2; exit 2; fi
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo 'PYTHON=$(PYTHON) is not Python 3.11, 3.12 or 3.13; name another one' >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo '$(PYTHON) comes without the modules venv and ensurepip. Install them' >&2; \
+		echo '(Debian, Ubuntu: apt-get install python3-venv), or name another Python: make PYTHON=/path/to/python3.12' >&2; exit 2; }
+	@echo 'Installing the locked dependencies into .venv (once, about 400 MB) ...' >&2
+	@$(IN_VENV)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@$(IN_VENV)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.lock
+	@$(IN_VENV)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(INSTALLED)
