@@ -122,7 +122,7 @@ def test_installed_elsewhere_the_demo_runs(installed, tmp_path):
 @pytest.mark.timeout(200)
 def test_pressroom_resolves_beside_livekit_agents(tmp_path):
     # The agents framework pins an older official client than our extra `demo` asks for; without it both must fit.
-    (tmp_path / "agents.in").write_text("livekit-agents>=1.2\n")
+    (tmp_path / "agents.in").write_text("livekit-agents>=1.8\n")
     done = run(
         *(UV, "pip", "compile", "--universal", "--python-version", "3.11", "--no-header", "--no-annotate"),
         *(CHECKOUT / "pyproject.toml", "agents.in"),
