@@ -1,0 +1,2 @@
+from pressroom.app import run
+run()
