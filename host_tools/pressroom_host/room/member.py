@@ -3,8 +3,6 @@
 The gateway speaks and hears through a Member what its devices do.
 """
 
-# ruff: noqa: D102 - the on_* methods override; what they mean is said in participant.py
-
 from typing import Protocol
 
 from livekit.protocol import models

@@ -6,7 +6,7 @@ to the one that changed. Participants leave by `leave`, in whatever way they wer
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 from livekit.protocol import models
@@ -27,13 +27,14 @@ class TooManyTracks(Exception):
 
 
 class Room:
-    """Participants by identity; at most one of each."""
+    """Participants by identity; at most one of each. on_empty is called when the last one has left."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_empty: Callable[["Room"], None]) -> None:
         self.name = name
         self.sid = new_sid("RM_")
         self.participants: dict[str, Participant] = {}
         self.n_data_refused = 0  # sent without canPublishData, or of a kind only servers send
+        self._on_empty = on_empty
         self._created_at_ms = int(time.time() * 1000)
 
     def info(self) -> models.Room:
@@ -53,29 +54,16 @@ class Room:
         """Let the participant in; one of the same identity has to go first."""
         previous = self.participants.get(participant.identity)
         if previous is not None:
-            self.leave(previous, models.DisconnectReason.DUPLICATE_IDENTITY)
+            self._let_go(previous, models.DisconnectReason.DUPLICATE_IDENTITY)
         self.participants[participant.identity] = participant
         self._announce(participant, to_itself=False)
         log.info("participant joined", room=self.name, identity=participant.identity, sid=participant.sid)
 
     def leave(self, participant: Participant, reason: models.DisconnectReason) -> None:
         """Let go of the participant, its tracks and its subscriptions. Safe to call twice."""
-        if participant.state == State.DISCONNECTED:
-            return
-        del self.participants[participant.identity]
-        for track in list(participant.tracks.values()):
-            self._withdraw(track)
-        for track in self.tracks():
-            participant.on_track_gone(track)
-        participant.state = State.DISCONNECTED
-        participant.changed()
-        info = participant.info()
-        info.disconnect_reason = reason
-        for other in self.participants.values():
-            other.on_participant_left(info)
-        participant.on_removed(reason)
-        reason_name = models.DisconnectReason.Name(reason)
-        log.info("participant left", room=self.name, identity=participant.identity, reason=reason_name)
+        self._let_go(participant, reason)
+        if not self.participants:
+            self._on_empty(self)
 
     def activate(self, participant: Participant) -> None:
         """The participant's media is connected."""
@@ -93,9 +81,8 @@ class Room:
         """Announce the track; the announcement comes before anything that carries it."""
         track.owner.tracks[track.sid] = track
         self._announce(track.owner)
-        for other in list(self.participants.values()):
-            if other is not track.owner:
-                other.on_track(track)
+        for other in self._others(track.owner):
+            other.on_track(track)
 
     def unpublish(self, track: PublishedTrack) -> None:
         """Take the track out of the room."""
@@ -108,9 +95,8 @@ class Room:
             return
         track.info.muted = is_muted
         self._announce(track.owner)
-        for other in list(self.participants.values()):
-            if other is not track.owner:
-                other.on_track_muted(track)
+        for other in self._others(track.owner):
+            other.on_track_muted(track)
 
     def request_mute(self, track_sid: str, is_muted: bool) -> None:
         """Ask the owner of the track to mute it, or to unmute it."""
@@ -124,7 +110,9 @@ class Room:
             track.was_heard = True
             track.owner.on_track_subscribed(track)
 
-    def update_metadata(self, participant: Participant, name: str, metadata: str, attributes: dict[str, str]) -> None:
+    def update_metadata(
+        self, participant: Participant, name: str, metadata: str, attributes: Mapping[str, str]
+    ) -> None:
         """Change how a participant describes itself and tell everybody. Raises TooLong."""
         participant.update_metadata(name, metadata, attributes)
         self._announce(participant)
@@ -146,22 +134,46 @@ class Room:
             return
         destinations = _stamp(source, packet, is_reliable)
         payload = packet.SerializeToString()
-        for other in list(self.participants.values()):
-            if other is not source and (not destinations or other.identity in destinations):
+        for other in self._others(source):
+            if not destinations or other.identity in destinations:
                 other.on_data(packet, payload, is_reliable)
+
+    def _let_go(self, participant: Participant, reason: models.DisconnectReason) -> None:
+        if participant.state == State.DISCONNECTED or self.participants.get(participant.identity) is not participant:
+            return
+        del self.participants[participant.identity]
+        participant.state = State.DISCONNECTED
+        for track in list(participant.tracks.values()):
+            self._withdraw(track)
+        for track in self.tracks():
+            participant.on_track_gone(track)
+        participant.changed()
+        info = participant.info()
+        info.disconnect_reason = reason
+        for other in self._others(participant):
+            other.on_participant_left(info)
+        participant.on_removed(reason)
+        reason_name = models.DisconnectReason.Name(reason)
+        log.info("participant left", room=self.name, identity=participant.identity, reason=reason_name)
 
     def _withdraw(self, track: PublishedTrack) -> None:
         track.owner.tracks.pop(track.sid, None)
-        for other in list(self.participants.values()):
-            if other is not track.owner:
-                other.on_track_gone(track)
+        for other in self._others(track.owner):
+            other.on_track_gone(track)
 
     def _announce(self, participant: Participant, to_itself: bool = True) -> None:
         participant.changed()
         info = participant.info()
+        for other in self._others(participant):
+            other.on_participant(info)
+        if to_itself:
+            participant.on_participant(info)
+
+    def _others(self, participant: Participant) -> Iterator[Participant]:
+        """Everybody else who is still in: telling one may make it leave."""
         for other in list(self.participants.values()):
-            if to_itself or other is not participant:
-                other.on_participant(info)
+            if other is not participant and other.state != State.DISCONNECTED:
+                yield other
 
 
 def _stamp(source: Participant, packet: models.DataPacket, is_reliable: bool) -> frozenset[str]:

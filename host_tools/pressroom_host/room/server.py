@@ -1,50 +1,77 @@
-"""The room's door: HTTP, WebSocket, tokens. Everything behind it is in room.py and client.py.
+"""The room's door: HTTP, WebSocket, tokens. What is behind it is in room.py and client.py.
 
-    GET /                   OK
-    GET /rtc/validate       \\ 200 if the token lets its holder in, else 401 with the reason
-    GET /rtc/v1/validate    /
-    GET /rtc/v1             the signalling WebSocket, version 1: one peer connection
-    GET /rtc                404: version 0 is not spoken, and clients of either version understand that
+     GET /                  OK
+     GET /rtc/v1            the signalling WebSocket, version 1: one peer connection
+     GET /rtc               404: version 0 is not spoken; clients of either version understand that
+     GET /rtc/v1/validate   200 if the token lets its holder in, else 401 with the reason
+     GET /rtc/validate      the same
 
 It listens on loopback only: there is no TLS here yet, and tokens would pass in the clear.
 """
 
 import ipaddress
 
+import structlog
+from aiohttp import web
 from livekit.protocol import models
 
+from pressroom_host.errors import UserError
+from pressroom_host.webrtc.mux import Mux
+
+from .client import ClientParticipant, leave_response
+from .join_request import MAX_TEXT_BYTES, JoinRequestError, parse_join_request
 from .member import Member, MemberListener
 from .room import Room
-from .tokens import AccessClaims, require_join
+from .tokens import AccessClaims, TokenError, require_join, verify
+
+log = structlog.get_logger(__name__)
+
+_MAX_PARTICIPANTS = 1_000  # in all rooms together
+_MAX_SIGNAL_BYTES = 524_288  # of one signalling message
+_MAX_LINE_BYTES = MAX_TEXT_BYTES + 32_768  # of the request line: a join_request and a token
+_HEARTBEAT_S = 10.0  # WebSocket ping; a client that does not answer within half of it is gone
+_CLOSE_TIMEOUT_S = 1.0
+_ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}  # a page from elsewhere must be able to read a refusal
 
 
-class NotLoopback(Exception):
-    """The room was asked to listen where others can hear it."""
+class NotLoopback(UserError):
+    """The room was asked to listen where others could hear it."""
 
 
 class RoomServer:
     """Rooms by name, made when the first participant joins and dropped when the last has left."""
 
-    def __init__(self, api_key: str, api_secret: str) -> None:
+    def __init__(self, api_key: str, api_secret: str, mux: Mux) -> None:
+        self.url = ""
+        self.rooms: dict[str, Room] = {}
+        self.mux = mux
         self._api_key = api_key
         self._api_secret = api_secret
-        self._rooms: dict[str, Room] = {}
-        self.url = ""
+        self._runner: web.AppRunner | None = None
 
     @classmethod
     async def start(
         cls, *, api_key: str, api_secret: str, host: str = "127.0.0.1", port: int = 0, udp_port: int = 0
     ) -> "RoomServer":
-        """Listen on host; port 0 takes a free one. Raises NotLoopback, or OSError if a port is taken."""
-        if not ipaddress.ip_address(host).is_loopback:
-            raise NotLoopback(f"room: {host} is not loopback; the room has no TLS yet, so use 127.0.0.1")
-        return cls(api_key, api_secret)
+        """Listen; port 0 takes a free one. Raises NotLoopback, or OSError if a port is taken."""
+        if not _is_loopback(host):
+            raise NotLoopback(f"room: {host} is not loopback (IPv4), and the room has no TLS yet; use 127.0.0.1")
+        server = cls(api_key, api_secret, Mux.open(host, udp_port))
+        try:
+            await server._listen(host, port)
+        except OSError:
+            await server.stop()
+            raise
+        return server
 
     async def stop(self) -> None:
-        """Disconnect everybody. Safe to call twice."""
-        for room in list(self._rooms.values()):
+        """Disconnect everybody and close the ports. Safe to call twice."""
+        for room in list(self.rooms.values()):
             for participant in list(room.participants.values()):
                 room.leave(participant, models.DisconnectReason.SERVER_SHUTDOWN)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.mux.close()
 
     def join(self, claims: AccessClaims, listener: MemberListener) -> Member:
         """Let a participant of this process into its room. Raises GrantMissing."""
@@ -53,7 +80,74 @@ class RoomServer:
         member.join()
         return member
 
+    def request_mute(self, room_name: str, track_sid: str, muted: bool) -> None:
+        """Ask the owner of a track to mute or unmute it, as LiveKit's server API does."""
+        room = self.rooms.get(room_name)
+        if room is not None:
+            room.request_mute(track_sid, muted)
+
+    async def _listen(self, host: str, port: int) -> None:
+        app = web.Application()
+        app.router.add_get("/", self._get_root)
+        app.router.add_get("/rtc/v1", self._get_rtc_v1)
+        app.router.add_get("/rtc/v1/validate", self._get_validate)
+        app.router.add_get("/rtc/validate", self._get_validate)
+        # No access log: the request line holds the token.
+        self._runner = web.AppRunner(app, access_log=None, max_line_size=_MAX_LINE_BYTES, shutdown_timeout=2.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        self.url = f"ws://{host}:{self._runner.addresses[0][1]}"
+
+    async def _get_root(self, request: web.Request) -> web.Response:
+        return web.Response(text="OK")
+
+    async def _get_validate(self, request: web.Request) -> web.Response:
+        self._authorize(request)
+        return web.Response(text="success", headers=_ANY_ORIGIN)
+
+    async def _get_rtc_v1(self, request: web.Request) -> web.StreamResponse:
+        claims = self._authorize(request)
+        try:
+            join_request = parse_join_request(request.query.get("join_request", ""))
+        except JoinRequestError as error:
+            raise web.HTTPBadRequest(text=str(error), headers=_ANY_ORIGIN) from None
+        if sum(len(room.participants) for room in self.rooms.values()) >= _MAX_PARTICIPANTS:
+            raise web.HTTPServiceUnavailable(text=f"all {_MAX_PARTICIPANTS} places are taken", headers=_ANY_ORIGIN)
+        socket = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT_S, timeout=_CLOSE_TIMEOUT_S, max_msg_size=_MAX_SIGNAL_BYTES, compress=False
+        )
+        await socket.prepare(request)
+        if join_request.reconnect:  # resuming is not written yet; the client comes back with everything fresh
+            await socket.send_bytes(leave_response(models.DisconnectReason.STATE_MISMATCH).SerializeToString())
+            await socket.close()
+            return socket
+        await ClientParticipant(self._room(claims.room), claims, self.mux, join_request).run(socket)
+        return socket
+
+    def _authorize(self, request: web.Request) -> AccessClaims:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer":
+            token = request.query.get("access_token", "")
+        try:
+            claims = verify(token, self._api_key, self._api_secret)
+            require_join(claims)
+        except TokenError as error:
+            log.info("client refused", why=str(error))
+            raise web.HTTPUnauthorized(text=str(error), headers=_ANY_ORIGIN) from None
+        return claims
+
     def _room(self, name: str) -> Room:
-        if name not in self._rooms:
-            self._rooms[name] = Room(name)
-        return self._rooms[name]
+        if name not in self.rooms:
+            self.rooms[name] = Room(name, on_empty=self._drop_room)
+        return self.rooms[name]
+
+    def _drop_room(self, room: Room) -> None:
+        if self.rooms.get(room.name) is room:
+            del self.rooms[room.name]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,7 +1,7 @@
 """A published track: where one talker's RTP packets fan out to its subscribers. No I/O.
 
 The payload is never looked at. Every subscriber gets the packet with the room's SSRC and payload type, and
-without CSRCs and header extensions, which were negotiated with the publisher alone.
+without CSRCs, padding and header extensions, which were negotiated with the publisher alone.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 OPUS_PAYLOAD_TYPE = 111
 _HEADER_BYTES = 12  # RFC 3550 section 5.1
-_PLAIN = 0x80  # version 2, no padding, no extension, no CSRC
-_VERSION_AND_PADDING = 0xA0
+_PLAIN = 0x80  # first byte: version 2, no padding, no extension, no CSRC
+_VERSION = 2
+_PADDING = 0x20
 _EXTENSION = 0x10
 _N_CSRC = 0x0F
 _MARKER = 0x80
-# The first two bytes of a plain packet to a subscriber, without and with the marker.
-_PLAIN_START = (bytes((_PLAIN, OPUS_PAYLOAD_TYPE)), bytes((_PLAIN, _MARKER | OPUS_PAYLOAD_TYPE)))
 
 Sink = Callable[[bytes], None]
 
@@ -32,7 +31,7 @@ class PublishedTrack:
     ssrc: the track's SSRC towards all subscribers.
     """
 
-    __slots__ = ("info", "n_malformed", "n_packets", "owner", "ssrc", "was_heard", "_sinks", "_ssrc_bytes")
+    __slots__ = ("info", "n_malformed", "n_packets", "owner", "ssrc", "was_heard", "_sinks", "_ssrc_bytes", "_starts")
 
     def __init__(self, owner: "Participant", info: models.TrackInfo, ssrc: int) -> None:
         self.owner = owner
@@ -43,11 +42,19 @@ class PublishedTrack:
         self.was_heard = False  # the publisher has been told that somebody is subscribed
         self._ssrc_bytes = ssrc.to_bytes(4, "big")
         self._sinks: tuple[Sink, ...] = ()
+        self.set_payload_type(OPUS_PAYLOAD_TYPE)
 
     @property
     def sid(self) -> str:
         """LiveKit's identifier, TR_..."""
         return self.info.sid
+
+    def set_payload_type(self, payload_type: int) -> None:
+        """Take packets of this payload type only; it is the publisher's own number for Opus."""
+        self._starts = {  # second byte of a packet in -> the first two of the plain packet out
+            payload_type: bytes((_PLAIN, OPUS_PAYLOAD_TYPE)),
+            payload_type | _MARKER: bytes((_PLAIN, OPUS_PAYLOAD_TYPE | _MARKER)),
+        }
 
     def add_sink(self, sink: Sink) -> None:
         """From now on every packet goes to sink too."""
@@ -58,30 +65,30 @@ class PublishedTrack:
         self._sinks = tuple(other for other in self._sinks if other != sink)
 
     def forward(self, packet: bytes) -> None:
-        """Hand one RTP packet of the publisher to every subscriber. Malformed ones are counted and dropped."""
-        if packet[0] == _PLAIN and len(packet) > _HEADER_BYTES:
-            out = _PLAIN_START[packet[1] >> 7] + packet[2:8] + self._ssrc_bytes + packet[_HEADER_BYTES:]
-        else:
-            out = self._strip(packet)
-            if not out:
-                self.n_malformed += 1
-                return
+        """Hand one RTP packet of the publisher to every subscriber. What is malformed is counted and dropped."""
+        start = self._starts.get(packet[1]) if len(packet) > _HEADER_BYTES else None
+        if start is not None and packet[0] != _PLAIN:
+            packet = _plain(packet)
+        if start is None or not packet:
+            self.n_malformed += 1
+            return
         self.n_packets += 1
+        out = start + packet[2:8] + self._ssrc_bytes + packet[_HEADER_BYTES:]
         for sink in self._sinks:
             sink(out)
 
-    def _strip(self, packet: bytes) -> bytes:
-        """Return the packet without CSRCs and extension, or b"" if its lengths do not hold (RFC 3550 section 5.3.1)."""
-        first = packet[0]
-        start = _HEADER_BYTES + 4 * (first & _N_CSRC)
-        if first & _EXTENSION:
-            if len(packet) < start + 4:
-                return b""
-            start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4], "big")
-        if first >> 6 != 2 or len(packet) <= start:
-            return b""
-        head = bytes((first & _VERSION_AND_PADDING, packet[1] & _MARKER | OPUS_PAYLOAD_TYPE))
-        return head + packet[2:8] + self._ssrc_bytes + packet[start:]
-
     def __repr__(self) -> str:
         return f"PublishedTrack({self.sid}, owner={self.owner.identity}, n_sinks={len(self._sinks)})"
+
+
+def _plain(packet: bytes) -> bytes:
+    """Return the packet without CSRCs, extension and padding, or b"" if its lengths do not hold."""
+    first = packet[0]
+    start, end = _HEADER_BYTES + 4 * (first & _N_CSRC), len(packet)
+    if first & _EXTENSION and start + 4 <= end:
+        start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4], "big")
+    if first & _PADDING:
+        end -= packet[-1] or end
+    if first >> 6 != _VERSION or start >= end:
+        return b""
+    return packet[:_HEADER_BYTES] + packet[start:end]

@@ -1,0 +1,150 @@
+"""Official LiveKit clients for the tests: they join, speak tones, and remember every event until a test asks for it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from livekit import api, rtc
+
+DEADLINE_S = 10.0
+RATE_HZ = 48_000
+FRAME_SAMPLES = 480  # 10 ms
+ALL_GRANTS = {
+    "can_publish": True,
+    "can_subscribe": True,
+    "can_publish_data": True,
+    "can_update_own_metadata": True,
+}
+_EVENTS = (
+    "participant_connected participant_disconnected participant_attributes_changed participant_metadata_changed "
+    "participant_name_changed track_published track_unpublished track_subscribed track_unsubscribed track_muted "
+    "track_unmuted local_track_subscribed data_received disconnected reconnecting reconnected"
+).split()
+
+
+@dataclass(frozen=True)
+class Door:
+    """How to get into a LiveKit server: all that these tests know of it."""
+
+    url: str
+    api_key: str
+    api_secret: str
+
+    def token(self, identity: str, room: str = "hall", **changes: Any) -> str:
+        """Return a token with all grants, changed as asked; None takes a grant out of the token."""
+        grants = {name: value for name, value in {**ALL_GRANTS, **changes}.items() if value is not None}
+        token = api.AccessToken(self.api_key, self.api_secret).with_identity(identity).with_name(identity.title())
+        video = api.VideoGrants(room_join=True, room=room, **grants)
+        for name in changes:
+            if changes[name] is None:
+                setattr(video, name, None)
+        return token.with_grants(video).to_jwt()
+
+
+class Client:
+    """One official client. `heard` are its events, oldest first, as (name, arguments)."""
+
+    def __init__(self) -> None:
+        self.room = rtc.Room()
+        self.heard: list[tuple[str, tuple[Any, ...]]] = []
+        self._changed = asyncio.Event()
+        for name in _EVENTS:
+            self.room.on(name, self._listener(name))
+
+    def _listener(self, name: str) -> Callable[..., None]:
+        def listen(*arguments: Any) -> None:
+            self.heard.append((name, arguments))
+            self._changed.set()
+
+        return listen
+
+    @property
+    def me(self) -> rtc.LocalParticipant:
+        return self.room.local_participant
+
+    async def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait until condition holds; it is looked at after every event, and now and then."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not (value := condition()):
+            if time.monotonic() > deadline_s:
+                raise AssertionError(f"{what} did not happen; heard {[name for name, _ in self.heard]}")
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), 0.02)
+            except TimeoutError:
+                continue
+        return value
+
+    async def event(self, name: str, matches: Callable[..., bool] = lambda *_: True) -> tuple[Any, ...]:
+        """Take the next event of this name out of `heard`, waiting for it."""
+
+        def find() -> tuple[Any, ...] | None:
+            for entry in self.heard:
+                if entry[0] == name and matches(*entry[1]):
+                    self.heard.remove(entry)
+                    return entry
+            return None
+
+        return (await self.until(find, name))[1]
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.heard]
+
+    async def publish(self, name: str = "mic", **options: Any) -> "Voice":
+        """Publish a microphone and return the voice behind it."""
+        source = rtc.AudioSource(RATE_HZ, 1)
+        track = rtc.LocalAudioTrack.create_audio_track(name, source)
+        options = {"source": rtc.TrackSource.SOURCE_MICROPHONE, **options}
+        publication = await asyncio.wait_for(
+            self.me.publish_track(track, rtc.TrackPublishOptions(**options)), DEADLINE_S
+        )
+        return Voice(source, track, publication)
+
+
+@dataclass
+class Voice:
+    """What a published microphone says."""
+
+    source: rtc.AudioSource
+    track: rtc.LocalAudioTrack
+    publication: rtc.LocalTrackPublication
+
+    @asynccontextmanager
+    async def tone(self, frequency_hz: float) -> AsyncIterator[None]:
+        """Speak a tone for as long as the block lasts."""
+        task = asyncio.create_task(self._speak(frequency_hz))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _speak(self, frequency_hz: float) -> None:
+        n = 0
+        while True:
+            phase = 2 * np.pi * frequency_hz * np.arange(n, n + FRAME_SAMPLES) / RATE_HZ
+            frame = (12_000 * np.sin(phase)).astype(np.int16)
+            await self.source.capture_frame(rtc.AudioFrame(frame.tobytes(), RATE_HZ, 1, FRAME_SAMPLES))
+            n += FRAME_SAMPLES
+
+
+async def heard_frequency_hz(track: rtc.Track, n_samples: int = RATE_HZ // 2) -> float:
+    """Listen to the track until it has been loud for n_samples; return the strongest frequency."""
+    stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1)
+    loud: list[np.ndarray] = []
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            async for event in stream:
+                pcm = np.frombuffer(event.frame.data, dtype=np.int16)
+                loud = [*loud, pcm] if np.abs(pcm).max() > 1_000 else []
+                if sum(map(len, loud)) >= n_samples:
+                    break
+    finally:
+        await stream.aclose()
+    signal = np.concatenate(loud).astype(float)
+    spectrum = np.abs(np.fft.rfft(signal * np.hanning(len(signal))))
+    return float(np.argmax(spectrum) * RATE_HZ / len(signal))

@@ -1,0 +1,49 @@
+"""The room under test, behind a door that a real LiveKit server has too."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from livekit import rtc
+
+from pressroom_host.room.server import RoomServer
+from tests.room.clients import DEADLINE_S, Client, Door
+
+API_KEY = "APItest"
+API_SECRET = "a-secret-for-tests-of-at-least-32-bytes"
+
+
+@pytest.fixture
+async def embedded() -> AsyncIterator[RoomServer]:
+    """The embedded room itself, for what only it offers."""
+    server = await RoomServer.start(api_key=API_KEY, api_secret=API_SECRET)
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def room_server(embedded: RoomServer) -> Door:
+    """The way in; a test that needs nothing else runs against any LiveKit server."""
+    return Door(embedded.url, API_KEY, API_SECRET)
+
+
+Join = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+async def join(room_server: Door) -> AsyncIterator[Join]:
+    """`await join(identity, **grants)` -> a connected official client, disconnected after the test."""
+    clients: list[Client] = []
+
+    async def join_room(identity: str, *, auto_subscribe: bool = True, **grants: object) -> Client:
+        client = Client()
+        clients.append(client)
+        options = rtc.RoomOptions(auto_subscribe=auto_subscribe)
+        await asyncio.wait_for(
+            client.room.connect(room_server.url, room_server.token(identity, **grants), options), DEADLINE_S
+        )
+        return client
+
+    yield join_room
+    for client in clients:
+        await client.room.disconnect()
