@@ -72,7 +72,7 @@ def test_the_version_is_that_of_the_distribution():
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["dmeo"], "No such command 'dmeo'"),
+        (["dmeo"], "there is no command 'dmeo'; choose one of demo, up,"),
         (["--colour"], "No such option"),
         (["demo", "--colour"], "No such option"),
     ],

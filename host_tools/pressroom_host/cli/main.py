@@ -40,21 +40,29 @@ class _CommandFiles(click.RichGroup):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Answer a word that is no command with those that are."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command {args[0]!r}; choose one of {', '.join(COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
 
-@click.group(cls=_CommandFiles, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(cls=_CommandFiles, context_settings={"help_option_names": ["-h", "--help"]})
+@click.rich_config({"text_paragraph_linebreaks": "\n\n", "max_width": 100})
 @click.version_option(package_name="pressroom", message="%(prog)s %(version)s")
 def cli() -> None:
     """Press a button on a five-dollar board, and you are in the room.
 
-    Pressroom brings voice devices (ESP32, stock MicroPython) into LiveKit rooms. No hardware is needed to start:
+    Pressroom brings voice devices (ESP32, stock MicroPython) into LiveKit rooms. No hardware is needed to start.
+    Every command explains itself: pressroom demo --help
 
     \b
       pressroom demo                  a simulated board talks in a room and is answered
       pressroom up                    the same, and it keeps running: join the room yourself
       pressroom gateway               the gateway alone, for real devices
       pressroom token create kitchen  a token for a device called kitchen
-
-    Every command explains itself: pressroom demo --help
     """
 
 
@@ -87,7 +95,7 @@ def main() -> None:
 
 def _with_hint(mistake: click.ClickException) -> str:
     if isinstance(mistake, click.UsageError) and mistake.ctx is not None:
-        return f"{mistake.format_message()} (see {mistake.ctx.command_path} --help)"
+        return f"{mistake.format_message().rstrip('.')} (see {mistake.ctx.command_path} --help)"
     return mistake.format_message()
 
 
