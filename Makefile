@@ -52,7 +52,7 @@ $(INSTALLED): requirements.lock pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo '$(PYTHON) comes without the modules venv and ensurepip. Install them' >&2; \
 		echo '(Debian, Ubuntu: apt-get install python3-venv), or name another Python: make PYTHON=/path/to/python3.12' >&2; exit 2; }
-	@echo 'Installing the locked dependencies into .venv (once, about 400 MB) ...' >&2
+	@echo 'Installing the locked dependencies into .venv (once, 460 MB) ...' >&2
 	@$(IN_VENV)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	@$(IN_VENV)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.lock
 	@$(IN_VENV)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

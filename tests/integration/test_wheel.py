@@ -15,8 +15,9 @@ UV = Path(sys.executable).parent / "uv"
 OFFLINE = "no package index answers; connect this machine to the network"
 
 
-def run(*command: object, folder: Path, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+def run(*command: object, folder: Path, timeout_s: float = 100, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    environment |= variables
     return subprocess.run(
         [str(word) for word in command], cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s
     )
@@ -133,3 +134,17 @@ def test_pressroom_resolves_beside_livekit_agents(tmp_path):
     resolved = checked(done)
     for name in ("livekit-agents", "livekit", "livekit-api", "aiortc"):
         assert f"\n{name}==" in resolved
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("system", ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-apple-darwin"])
+def test_the_lock_installs_without_a_compiler_wherever_the_readme_says(tmp_path, system, python):
+    done = run(
+        *(UV, "pip", "install", "--dry-run", "--target", tmp_path, "--only-binary", ":all:", "--require-hashes"),
+        *("--python-platform", system, "--python-version", python, "--requirement", CHECKOUT / "requirements.lock"),
+        folder=tmp_path,
+        MACOSX_DEPLOYMENT_TARGET="14.0",
+    )
+    skip_if_offline(done)
+    checked(done)

@@ -1,5 +1,6 @@
 """What must hold of every file under version control, and of the files that describe the repository."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -114,3 +115,29 @@ def test_without_the_module_venv_make_says_what_to_install(tmp_path):
     done = subprocess.run(["make", f"PYTHON={python}", "demo"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "apt-get install python3-venv" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "is_root", "exit_code"),
+    [("skips: none", True, 0), ("skips: 2", True, 1), ("skips: 2", False, 0), ("", True, 1)],
+)
+def test_ci_takes_no_skip_where_everything_is_present(tmp_path, table, is_root, exit_code):
+    commands = {
+        **dict.fromkeys(("go", "node", "gcc"), "exit 0"),
+        "make": f'[ "$1" = test ] && echo "{table}"; exit 0',
+        "id": f"echo {0 if is_root else 1000}",
+    }
+    for name, line in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run([CHECKOUT / ".ci" / "run"], env={"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == exit_code, done.stdout + done.stderr
+
+
+def test_ci_fails_when_a_test_does(tmp_path):
+    (tmp_path / "make").write_text('#!/bin/sh\n[ "$1" = test ] && echo "skips: none" && exit 2\nexit 0\n')
+    (tmp_path / "make").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run([CHECKOUT / ".ci" / "run"], env={"PATH": path}, capture_output=True, text=True)
+    assert done.returncode == 2
