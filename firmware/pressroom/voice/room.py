@@ -1,0 +1,61 @@
+"""What the device knows of the Room it is in: who is there, what they publish, what the agent does. No I/O."""
+
+from ..wire.port import const
+
+_MAX_PARTICIPANTS = const(16)
+_MAX_TRACKS = const(16)
+_UNSUPPORTED_METHOD = const(1400)  # LiveKit's RpcError codes
+
+
+class Room:
+    """Kept from the messages of the gateway, each list bounded: what finds no place is counted, the audio does not need it."""
+
+    def __init__(self):
+        self.name = None
+        self.identity = None  # our own
+        self.agent_state = None
+        self.n_left_out = 0
+        self.n_data = 0
+        self._participants = {}  # sid -> message
+        self._tracks = {}  # sid -> message
+
+    def welcomed(self, message):
+        """A welcome came: the gateway tells of everybody again."""
+        self.name = message["room"]
+        self.identity = message["identity"]
+        self._participants = {}
+        self._tracks = {}
+
+    def handle(self, message):
+        """Take a message; return the answer it asks for, or None."""
+        name = message["t"]
+        if name == "participant":
+            is_gone = message["state"] in ("DISCONNECTED", "disconnected")
+            self._keep(self._participants, message, is_gone, _MAX_PARTICIPANTS)
+        elif name == "track":
+            self._keep(self._tracks, message, not message["subscribed"], _MAX_TRACKS)
+        elif name == "state":
+            self.agent_state = message.get("agent", self.agent_state)
+        elif name == "data":
+            self.n_data += 1
+        elif name == "rpc":
+            error = {"code": _UNSUPPORTED_METHOD, "message": "this device offers no methods"}
+            return {"t": "rpc_result", "id": message["id"], "error": error}
+        return None
+
+    def participants(self):
+        """Return the messages that describe those who are there, ourselves not among them."""
+        return list(self._participants.values())
+
+    def tracks(self):
+        """Return the messages that describe what they publish."""
+        return list(self._tracks.values())
+
+    def _keep(self, kept, message, is_gone, n_max):
+        sid = message["sid"]
+        if is_gone:
+            kept.pop(sid, None)
+        elif sid in kept or len(kept) < n_max:
+            kept[sid] = message
+        else:
+            self.n_left_out += 1
