@@ -52,7 +52,7 @@ def read_wav(path: Path) -> Samples:
             data = file.readframes(file.getnframes())
     except FileNotFoundError:
         raise SoundUnusable(f"{path} does not exist; name a WAV file") from None
-    except (OSError, wave.Error, EOFError) as error:
+    except (OSError, wave.Error, EOFError, RuntimeError) as error:  # RuntimeError: a length that lies
         raise SoundUnusable(f"{path} is not a WAV file that can be read ({error or 'it is cut off'})") from None
     if found != (RATE_HZ, 1, 16):
         raise SoundUnusable(
