@@ -1,5 +1,6 @@
 """docs/link.md against the code that is its authority: every message has an example, and every example is a message."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,10 +13,7 @@ TIME = re.compile(r"([\d.]+) (ms|s)\b")
 
 def test_every_example_is_a_message_with_no_field_unknown():
     for example in EXAMPLES:
-        message = messages.parse(example)
-        assert message is not None, example
-        assert messages.parse(messages.encode(message)) == message
-        assert sorted(re.findall(r'"(\w+)":', example.split('"values"')[0])) == sorted(_keys(message)), example
+        assert messages.parse(example) == json.loads(example)  # an unknown field would be left out
 
 
 def test_every_message_has_an_example():
@@ -45,13 +43,3 @@ def test_the_numbers_on_the_page_are_those_of_the_code():
     assert f"at most {messages.MAX_MESSAGE_BYTES} bytes" in PAGE
     assert f"`proto` is {messages.PROTO}." in PAGE
     assert session._MAX_UNANSWERED == 2
-
-
-def _keys(message: dict) -> list[str]:
-    """Return the keys of a message and of the objects in it, save what `values` holds."""
-    keys = []
-    for key, value in message.items():
-        keys.append(key)
-        if isinstance(value, dict) and key != "values":
-            keys += _keys(value)
-    return [key for key in keys if key != "values"]
