@@ -19,11 +19,12 @@ ALL_GRANTS = {
     "can_publish_data": True,
     "can_update_own_metadata": True,
 }
-_EVENTS = (
-    "participant_connected participant_disconnected participant_attributes_changed participant_metadata_changed "
-    "participant_name_changed track_published track_unpublished track_subscribed track_unsubscribed track_muted "
-    "track_unmuted local_track_subscribed data_received disconnected reconnecting reconnected"
-).split()
+_EVENTS = [
+    *("participant_connected", "participant_disconnected", "participant_attributes_changed"),
+    *("participant_metadata_changed", "participant_name_changed", "track_published", "track_unpublished"),
+    *("track_subscribed", "track_unsubscribed", "track_muted", "track_unmuted", "local_track_subscribed"),
+    *("data_received", "disconnected", "reconnecting", "reconnected"),
+]
 
 
 @dataclass(frozen=True)

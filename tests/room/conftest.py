@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from livekit import rtc
+from tests.room.clients import DEADLINE_S, Client, Door
 
 from pressroom_host.room.server import RoomServer
-from tests.room.clients import DEADLINE_S, Client, Door
 
 API_KEY = "APItest"
 API_SECRET = "a-secret-for-tests-of-at-least-32-bytes"

@@ -17,6 +17,8 @@ from aiortc.rtcdatachannel import RTCDataChannel
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from aiortc.rtcsctptransport import Chunk, DataChunk, RTCSctpCapabilities, RTCSctpTransport, SackChunk
 
+from .sctp_framing import is_well_framed
+
 _MAX_QUEUED_DATAGRAMS = 512  # of DTLS, not yet read
 _MAX_INBOUND_STREAMS = 32
 _MAX_FRAGMENTS = 1_024  # of one stream, waiting for the rest: a message of 256 KiB has 225
@@ -181,6 +183,9 @@ class _BoundedSctp(RTCSctpTransport):
         self.n_malformed = 0
 
     async def _handle_data(self, data: bytes) -> None:
+        if not is_well_framed(data):
+            self.n_malformed += 1
+            return
         try:
             await super()._handle_data(data)
         except _MALFORMED:

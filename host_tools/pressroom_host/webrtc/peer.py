@@ -36,6 +36,7 @@ _MAX_WAITING_MESSAGES = 4_096  # of them before the channel is open
 _MAX_LOSSY_BACKLOG_BYTES = 65_536  # beyond, lossy data would only be late
 _CONNECT_TIMEOUT_S = 20.0  # from the making of the peer to the end of the handshake
 _SILENCE_TIMEOUT_S = 15.0  # without a signed STUN check: libwebrtc sends one every 2.5 s (RFC 7675)
+_GOODBYE_S = 2.0  # a client that leaves closes its media first, and says so elsewhere a moment later
 
 Receiver = Callable[[bytes], None]
 
@@ -213,6 +214,7 @@ class Peer:
         if offer.sctp_port:
             await self._channels.start(offer.sctp_port, offer.max_message_bytes)
         await self._dtls.closed.wait()
+        await asyncio.sleep(_GOODBYE_S)
         self._lose("closed by the peer")
 
     def _lose(self, why: str) -> None:

@@ -13,6 +13,7 @@ _MAX_LINE_CHARS = 4_096
 _MAX_SECTIONS = 256
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`{|}~0-9A-Za-z]{1,64}")  # RFC 8866 section 9, "token"
+_ICE_UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")  # RFC 8839 section 5.4
 _CODEC = re.compile(r"[0-9A-Za-z./\-]{1,64}")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")
 _TRACK_ID = re.compile(r"[!-~]{1,256}")
@@ -114,7 +115,7 @@ def parse_offer(text: str) -> Offer:
         raise SdpError("offer: setup must be actpass or active, because this server is passive")
     data = next((lines for lines in sections if lines.media[0] == "application"), _Lines())
     return Offer(
-        ice_ufrag=_matched(_TOKEN, _first(everywhere, "ice-ufrag"), "ice-ufrag"),
+        ice_ufrag=_matched(_ICE_UFRAG, _first(everywhere, "ice-ufrag"), "ice-ufrag"),
         fingerprints=_fingerprints(everywhere),
         sctp_port=_number(data.first("sctp-port") or "0", 65_535, "sctp-port"),
         max_message_bytes=_number(data.first("max-message-size") or str(_DEFAULT_MAX_MESSAGE_BYTES), 2**32, "size"),
