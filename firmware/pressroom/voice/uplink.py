@@ -69,8 +69,9 @@ class Uplink:
         """Return the RTP timestamp of the next sample to be sent; 0 without a link. Allocates."""
         return self._media.rtp_out.timestamp if self._media is not None else 0
 
-    def start_talk(self):
-        """The button went down. Call `poll` next: it sends the pre-roll, whose first sample has `timestamp()`."""
+    def start_talk(self, now_ms):
+        """The button went down. Ask for `timestamp()`, then call `poll`: it sends the pre-roll."""
+        self.poll(now_ms)
         self.state = TALKING
         self._is_marked = True
 

@@ -1,0 +1,310 @@
+"""The device: hold the button and talk; let it go and listen.
+
+     LED              while
+     error            the gateway refused us; a press tries again
+     connecting       there is no gateway, whatever the button does
+     talking          the button is held and heard
+     agent_speaking   somebody says something to us
+     ready            none of these
+
+One task reads the button, one keeps the link, one pumps the audio. None of them waits inside for anything but its own turn.
+"""
+
+import asyncio
+import gc
+
+from ..wire.jitter import JitterBuffer
+from ..wire.media_path import UDP
+from ..wire.messages import MAX_MESSAGE_BYTES
+from ..wire.port import const
+from ..wire.seq import ms_between
+from ..wire.session import REFUSED
+from .capture import Capture
+from .controls import PushButton, StatusLed
+from .downlink import Downlink
+from .l16 import L16
+from .led_states import AGENT_SPEAKING, CONNECTING, ERROR, OFF, READY, TALKING
+from .link import Link
+from .log import quoted
+from .media import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, Media
+from .room import Room
+from .stats import Meter, Stats
+from .uplink import MUTED, Uplink
+
+_PUMP_MS = const(5)
+_FRAME_MS = const(20)
+_JITTER_SLOTS = const(16)
+_TARGET_FRAMES = const(2)  # 40 ms, and from 20 to 120 as the network asks
+_MIN_FRAMES = const(1)
+_MAX_FRAMES = const(6)
+_MAX_PREROLL_MS = const(1_000)
+
+
+class Settings:
+    """What the owner of a device decides. pins: SHA-256 digests of certificates. mic_gain: in steps of 6 dB, 0 to 6."""
+
+    __slots__ = ("url", "token", "pins", "board", "fw", "preroll_ms", "full_duplex", "mic_gain", "volume")
+
+    def __init__(self, url, token, pins, board, fw, preroll_ms=200, full_duplex=False, mic_gain=4, volume=100):
+        self.url = url
+        self.token = token
+        self.pins = pins
+        self.board = board
+        self.fw = fw
+        self.preroll_ms = preroll_ms
+        self.full_duplex = full_duplex
+        self.mic_gain = mic_gain
+        self.volume = volume
+
+    def __repr__(self):
+        return "Settings(url=%r, board=%r)" % (self.url, self.board)  # without the token
+
+
+class Device:
+    """A microphone, a loudspeaker, a button and an LED, in a Room.
+
+    mic, speaker, button, led: see Capture, Downlink, PushButton, StatusLed. socket: see Link.
+    open_udp(host, port, dn_len) -> what Media needs. now_ms(), random_bytes(n): see hal/clock.py.
+    """
+
+    def __init__(self, mic, speaker, button, led, socket, open_udp, now_ms, random_bytes, settings, log):
+        preroll_frames = max(0, min(settings.preroll_ms, _MAX_PREROLL_MS)) // _FRAME_MS
+        self.room = Room()
+        self._settings = settings
+        self._open_udp = open_udp
+        self._now_ms = now_ms
+        self._random_bytes = random_bytes
+        self._log = log
+        self._socket = socket
+        self._button = PushButton(button)
+        self._led = StatusLed(led)
+        self._capture = Capture(mic, Uplink.slots_for(preroll_frames), settings.mic_gain)
+        self._uplink = Uplink(self._capture, L16(), preroll_frames)
+        jitter = JitterBuffer(_JITTER_SLOTS, L16.max_frame_bytes, _TARGET_FRAMES, _MIN_FRAMES, _MAX_FRAMES)
+        self._downlink = Downlink(jitter, L16(), speaker)
+        self._downlink.set_volume(settings.volume)
+        self._media = None  # while there is a gateway
+        self._is_collected = True  # the garbage of the last talk
+        self._meter = Meter()
+        self._stats = Stats(now_ms())
+        self._pumped_ms = now_ms()
+        self._pump_gap_ms = 0
+        self._link = Link(self._hello(), socket, settings, log, now_ms, random_bytes)
+
+    async def run(self):
+        """Until cancelled, or the Session has left."""
+        tasks = [asyncio.create_task(self._link.run(self)), asyncio.create_task(self._follow_button())]
+        try:
+            while not (tasks[0].done() or tasks[1].done()):
+                self._pump()
+                await asyncio.sleep_ms(_PUMP_MS)
+            await tasks[0 if tasks[0].done() else 1]  # raises what ended it
+        finally:
+            for task in tasks:
+                task.cancel()
+            self.link_down(self._now_ms())
+            self._socket.close()
+            self._led.show(OFF)
+
+    def stop(self):
+        """Say good-bye; `run` returns. Safe to call twice."""
+        self._link.leave("CLIENT_INITIATED")
+
+    # What the Link reports.
+
+    def welcomed(self, message, now_ms):
+        """There is a gateway; its keys and streams are new, also at a resume."""
+        self.link_down(now_ms)
+        self._log.session = message["session"]
+        self.room.welcomed(message)
+        settings = message["media"]
+        unusable = _why_unusable(settings)
+        if unusable:
+            self._log.line("state=mute error=%s" % quoted(unusable), now_ms)
+            return
+        udp = self._open_udp(settings["host"], settings["port"], settings["dn_len"])
+        self._media = Media(settings, L16, udp, self._socket, self._downlink, self._random_bytes, now_ms)
+        self._uplink.open(self._media)
+        self._meter.restart()
+        self._log.line(
+            "state=ready room=%s identity=%s resumed=%d"
+            % (quoted(message["room"]), quoted(message["identity"]), message["resumed"]),
+            now_ms,
+        )
+        if self._uplink.is_talking:
+            self._begin_talk(now_ms)
+
+    def link_down(self, now_ms):
+        """There is no gateway any more: what it sent is stale, what we say is lost."""
+        self._uplink.close()
+        self._downlink.flush()
+        if self._media is not None:
+            self._media.close()
+            self._media = None
+
+    def message_came(self, message, now_ms):
+        """A message that is none of the Session's own."""
+        name = message["t"]
+        if name == "mute":
+            if message["muted"]:  # the room may silence us, but never opens the microphone
+                self._release(now_ms)
+        elif name == "flush":
+            self._downlink.flush()
+        elif name == "config":
+            self._configure(message["values"])
+        elif name == "token":
+            self._settings.token = message["token"]
+        else:
+            answer = self.room.handle(message)
+            if answer is not None:
+                self._link.send(answer, now_ms)
+
+    def media_came(self, packet, now_ms):
+        """A media packet came inside the WebSocket."""
+        if self._media is not None:
+            self._media.receive_inside(packet, now_ms)
+
+    # The button.
+
+    async def _follow_button(self):
+        while True:
+            is_held = await self._button.wait_change()
+            now_ms = self._now_ms()
+            if is_held:
+                self._press(now_ms)
+            else:
+                self._link.is_held = False
+                self._release(now_ms)
+
+    def _press(self, now_ms):
+        if self._downlink.is_speaking:
+            self._link.flush(now_ms)
+        if not self._settings.full_duplex or self._downlink.is_speaking:
+            self._downlink.flush()
+        self._downlink.is_silenced = not self._settings.full_duplex
+        self._uplink.start_talk(now_ms)
+        self._link.pressed(now_ms)
+        self._begin_talk(now_ms)
+        self._show()
+
+    def _begin_talk(self, now_ms):
+        """Tell the gateway, and send the pre-roll at once."""
+        self._link.set_muted(False, self._uplink.timestamp(), now_ms)
+        if self._media is not None:
+            self._media.path.set_talking(True, now_ms)
+        self._uplink.poll(now_ms)
+        self._log.line("talk=begin is_linked=%d" % self._link.is_ready, now_ms)
+
+    def _release(self, now_ms):
+        self._downlink.is_silenced = False
+        if not self._uplink.is_talking:
+            return
+        self._link.set_muted(True, self._uplink.end_talk(now_ms), now_ms)
+        if self._media is not None:
+            self._media.path.set_talking(False, now_ms)
+        self._is_collected = False
+        self._log.line(
+            "talk=end n_sent=%d n_lost=%d" % (self._uplink.n_sent_frames, self._uplink.n_lost_frames), now_ms
+        )
+        self._show()
+
+    # The audio.
+
+    def _pump(self):
+        """Move what there is to move. Allocates nothing while audio streams."""
+        now_ms = self._now_ms()
+        gap_ms = ms_between(self._pumped_ms, now_ms)
+        if gap_ms > self._pump_gap_ms:
+            self._pump_gap_ms = gap_ms
+        self._pumped_ms = now_ms
+        n_frames = self._uplink.n_sent_frames + self._downlink.n_played_frames
+        self._meter.begin()
+        self._uplink.poll(now_ms)
+        if self._media is not None:
+            self._media.poll(now_ms)
+        self._downlink.poll(now_ms)
+        n_frames = self._uplink.n_sent_frames + self._downlink.n_played_frames - n_frames
+        self._meter.end(n_frames if self._media is not None and self._media.path.way == UDP else 0)
+        self._link.poll(now_ms)
+        self._show()
+        if self._uplink.state == MUTED and not self._is_collected:
+            gc.collect()  # here, where nobody speaks, rather than by chance in the middle of a word
+            self._is_collected = True
+        if self._stats.is_due(now_ms):
+            self._report(now_ms)
+
+    def _show(self):
+        if self._link.session.state == REFUSED:
+            self._led.show(ERROR)
+        elif self._media is None:
+            self._led.show(CONNECTING)
+        elif self._uplink.is_talking:
+            self._led.show(TALKING)
+        else:
+            self._led.show(AGENT_SPEAKING if self._downlink.is_speaking else READY)
+
+    def _report(self, now_ms):
+        values = self._counters()
+        self._pump_gap_ms = 0
+        grown = self._stats.grown(values, now_ms)
+        if self._link.is_ready:
+            self._link.send({"t": "stats", "values": values}, now_ms)
+        if grown:
+            self._log.line(grown, now_ms)
+
+    def _counters(self):
+        jitter = self._downlink.jitter
+        media = self._media
+        session = self._link.session
+        return {
+            "n_sent": self._uplink.n_sent_frames,
+            "n_lost_speech": self._uplink.n_lost_frames,
+            "n_played": self._downlink.n_played_frames,
+            "n_concealed": self._downlink.n_concealed_frames,
+            "n_lost": jitter.n_lost,
+            "n_late": jitter.n_late,
+            "n_duplicate": jitter.n_duplicate,
+            "n_reordered": jitter.n_reordered,
+            "n_inserted": jitter.n_inserted,
+            "n_dropped": jitter.n_dropped,
+            "n_overflow": jitter.n_overflow,
+            "n_forged": media.srtp_in.n_tag_failures if media else 0,
+            "n_replayed": media.srtp_in.n_replayed if media else 0,
+            "n_refused": media.n_refused_packets if media else 0,
+            "n_fallbacks": media.path.n_fallbacks if media else 0,
+            "n_links": self._link.n_links,
+            "n_bad_messages": session.n_bad_messages,
+            "n_metered": self._meter.n_frames,
+            "n_alloc_bytes": self._meter.n_bytes,
+            "depth_frames": jitter.depth_frames,
+            "pump_gap_ms": self._pump_gap_ms,
+        }
+
+    # Settings.
+
+    def _configure(self, values):
+        """Take what the gateway sets for now; a reboot brings back what is stored."""
+        volume = values.get("volume")
+        if isinstance(volume, int):
+            self._downlink.set_volume(volume)
+        mic_gain = values.get("mic_gain")
+        if isinstance(mic_gain, int):
+            self._capture.set_gain(mic_gain)
+
+    def _hello(self):
+        caps = {
+            "up": [L16.name],
+            "dn": [L16.name],
+            "max_message_bytes": MAX_MESSAGE_BYTES,
+            "full_duplex": self._settings.full_duplex,
+        }
+        return {"fw": self._settings.fw, "board": self._settings.board, "caps": caps}
+
+
+def _why_unusable(media):
+    """Return what in the media of a welcome we cannot take, or None."""
+    if media["codec_up"] != L16.name or media["codec_dn"] != L16.name:
+        return "the gateway chose a codec that was not offered"
+    if not MIN_DATAGRAM_BYTES <= media["dn_len"] <= MAX_DATAGRAM_BYTES:
+        return "dn_len=%d is not from %d to %d" % (media["dn_len"], MIN_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
+    return None

@@ -1,0 +1,63 @@
+"""What the device counts, for the gateway and for the log."""
+
+import micropython
+
+from ..wire.port import const
+from ..wire.seq import ms_between
+
+_EVERY_MS = const(10_000)
+_WARM_FRAMES = const(50)  # views are cut and buffers grow during the first second of a stream
+_GAUGES = ("depth_frames", "pump_gap_ms")  # what is not a count that only grows
+
+
+class Meter:
+    """Bytes the audio path allocates, where MicroPython counts them (its unix port does, stock firmware of the chip does not)."""
+
+    def __init__(self):
+        self.n_frames = 0
+        self.n_bytes = 0
+        self.is_counting = hasattr(micropython, "mem_total")
+        self._n_warm_frames = 0
+        self._before_bytes = 0
+
+    def begin(self):
+        """The audio path is about to run."""
+        if self.is_counting:
+            self._before_bytes = micropython.mem_total()
+
+    def end(self, n_frames):
+        """It has run, and moved n_frames; only a steady stream is counted."""
+        if not self.is_counting or not n_frames:
+            return
+        if self._n_warm_frames < _WARM_FRAMES:
+            self._n_warm_frames += n_frames
+            return
+        self.n_frames += n_frames
+        self.n_bytes += micropython.mem_total() - self._before_bytes
+
+    def restart(self):
+        """A stream begins."""
+        self._n_warm_frames = 0
+
+
+class Stats:
+    """Reports every 10 s: all counters to the gateway, those that have grown to the log."""
+
+    def __init__(self, now_ms):
+        self._told_ms = now_ms
+        self._told = {}
+
+    def is_due(self, now_ms):
+        """Is it time for a report?"""
+        return ms_between(self._told_ms, now_ms) >= _EVERY_MS
+
+    def grown(self, values, now_ms):
+        """Take the counters of a report; return those that have grown since the last one as `key=total ...`."""
+        self._told_ms = now_ms
+        told = self._told
+        self._told = values
+        return " ".join(
+            "%s=%d" % (key, value)
+            for key, value in values.items()
+            if key not in _GAUGES and value != told.get(key, 0)
+        )
