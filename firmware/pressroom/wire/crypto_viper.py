@@ -1,9 +1,8 @@
-# ruff: noqa: F821 - ptr8, ptr32 and uint are viper's
 """What crypto.py promises, in viper and by the chip's AES: nothing is allocated after __init__. No I/O.
 
-There is no counter mode in stock firmware, and its hashes can neither be copied nor be used twice without allocating. The
-kernels compute the same whether integers have 32 bits (the chip) or 64 (the unix port): what is shifted right, compared or
-stored is first cut to 32 bits. They check no length; their callers have.
+There is no counter mode in stock firmware, and its hashes can neither be copied nor be used twice without allocating.
+The kernels compute the same whether integers have 32 bits (the chip) or 64 (the unix port): what is shifted right is
+first cut to 32 bits, and stores cut by themselves. They check no length; their callers have.
 """
 
 from array import array
@@ -142,8 +141,8 @@ def _words_into(buf: ptr8, state: ptr32):
 
 @micropython.viper
 def _last_blocks_into(block: ptr8, message: ptr8, start: int, end: int, roc: int) -> int:
-    # message[start:end], roc unless it is negative, and SHA-1's padding (FIPS 180-4 section 5.1.1) behind a key's block.
-    # Returns the number of blocks, 1 or 2; start is a multiple of 64, end less than 64 beyond it.
+    # message[start:end], roc unless it is negative, and SHA-1's padding (FIPS 180-4 section 5.1.1) for a message that
+    # follows the block of a key. Returns the number of blocks, 1 or 2; end is less than 64 beyond start.
     n = 0
     while start + n < end:
         block[n] = message[start + n]
@@ -172,8 +171,8 @@ def _last_blocks_into(block: ptr8, message: ptr8, start: int, end: int, roc: int
 
 @micropython.viper
 def _sha1_blocks(state: ptr32, w: ptr32, message: ptr8, start: int, n_blocks: int):
-    # FIPS 180-4 section 6.1.2. Where integers have 64 bits, the sums and b << 30 carry dirt above bit 31: only x and a are
-    # ever shifted right, so only they are cut.
+    # FIPS 180-4 section 6.1.2. Where integers have 64 bits, sums and left shifts carry dirt above bit 31. Only x, a and
+    # b (which was a) are ever shifted right, so only they are cut.
     mask = uint(0xFFFF) << 16 | uint(0xFFFF)
     k0 = uint(0x5A82) << 16 | uint(0x7999)  # section 4.2.1
     k1 = uint(0x6ED9) << 16 | uint(0xEBA1)

@@ -1,4 +1,4 @@
-"""The base of every error of `pressroom.wire`; each cause has a class of its own in the module that raises it. No I/O."""
+"""The base of every error of `pressroom.wire`. Each cause has its class in the module that raises it. No I/O."""
 
 
 class WireError(Exception):

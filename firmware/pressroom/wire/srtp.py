@@ -1,7 +1,7 @@
 """SRTP with AES_CM_128_HMAC_SHA1_80 (RFC 3711), one stream each way. No I/O.
 
-Packets are changed where they lie, and nothing is allocated for them. The device's side of the link: the host's is libsrtp,
-which the tests set against this.
+Packets are changed where they lie, and nothing is allocated for them. This is the device's side of the link: the host's
+is libsrtp, which the tests set against this.
 """
 
 from . import keys, rtp
