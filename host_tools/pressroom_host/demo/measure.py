@@ -4,9 +4,11 @@ A turn has come back if
   - windows of 500 ms with voice correlate: of their correlations the 10th percentile is at least 0.7;
   - nothing is missing for more than 20 ms where there was voice;
   - the first and the last 100 ms of voice are there.
-Each window is aligned for itself, because a jitter buffer on the way stretches and shortens time by some milliseconds.
+Each window is aligned for itself, and inside it each 100 ms once more by at most 20 ms, because a jitter buffer on the way
+drops or repeats a period of the voice now and then, and the ear does not mind.
 Waveforms are compared in the telephone band: in its VoIP mode, which official clients use, Opus turns the phase of what
-is below, and what is above, the hiss of an s, it replaces by noise of the same colour. Levels are compared without rumble.
+is below, and what is above, the hiss of an s, it replaces by noise of the same colour. Levels are compared without
+rumble.
 """
 
 from dataclasses import dataclass
@@ -31,10 +33,12 @@ PERCENTILE = 10
 
 _MS = RATE_HZ // 1000
 _WINDOW = 500 * _MS
+_PIECE = 100 * _MS
 _HOP = 250 * _MS
 _MIN_VOICE = 100 * _MS  # a window with less voice than this says nothing about voice
 _EDGE = 100 * _MS  # the first and the last part that must be there
 _SEARCH = 200 * _MS  # how far a window may have moved from where the whole was found
+_PIECE_SEARCH = 20 * _MS  # how far a piece may have moved inside its window
 _EDGE_SEARCH = 60 * _MS  # how far an edge may have moved from where its window was found
 _LEVEL_WINDOW = 10 * _MS  # a period of the lowest voice
 _LEVEL_HOP = 5 * _MS // 2
@@ -152,7 +156,19 @@ class _Comparison:
         last = max(self.end - _WINDOW, self.first)
         begins = [*range(self.first, last, _HOP), last]
         with_voice = [at for at in begins if np.count_nonzero(self._is_voice[at : at + _WINDOW]) >= _MIN_VOICE]
-        return [(at, self.find_near(at, _WINDOW, self.whole.at_sample, _SEARCH)) for at in with_voice or [self.first]]
+        return [(at, self._find_window(at)) for at in with_voice or [self.first]]
+
+    def _find_window(self, begin: int) -> Match:
+        window = self.find_near(begin, _WINDOW, self.whole.at_sample, _SEARCH)
+        offset = window.at_sample - begin
+        said = self._said_band[begin : begin + _WINDOW]
+        pieces = []
+        for at in range(0, len(said), _PIECE):
+            piece = self.find_near(begin + at, _PIECE, offset, _PIECE_SEARCH)
+            pieces.append(self._heard_band[piece.at_sample : piece.at_sample + len(said[at : at + _PIECE])])
+        heard = np.concatenate(pieces)
+        norm = float(np.sqrt(np.sum(said**2) * np.sum(heard**2)))
+        return Match(window.at_sample, float(np.sum(said * heard)) / norm if norm else 0.0)
 
     def gain(self, windows: list[tuple[int, Match]]) -> float:
         """Return how much louder it came back than it was said: the median over the windows that were found."""
