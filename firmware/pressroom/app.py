@@ -1,0 +1,93 @@
+"""The composition root: board file and store in, a running Device out. The only file that knows both hal and voice."""
+
+import asyncio
+
+from .hal.board import BoardError, load_board
+from .hal.button import Button
+from .hal.clock import now_ms, random_bytes
+from .hal.led import Led
+from .hal.mic import Mic
+from .hal.net import UdpLink, Wifi, WifiFailed
+from .hal.signalling import SignallingSocket
+from .hal.speaker import Speaker
+from .hal.store import SettingMissing, Store
+from .voice.controls import StatusLed
+from .voice.device import Device, Settings
+from .voice.led_states import CONNECTING, ERROR
+from .voice.log import Log, quoted
+from .wire.port import const
+
+FIRMWARE = "0.1.0"
+
+_WIFI_TIMEOUT_MS = const(20_000)
+_PIN_BYTES = const(32)  # SHA-256
+
+
+class SettingUnusable(Exception):
+    """A setting is there, but is not what it should be."""
+
+
+def run():
+    """Run the device until its Session ends for good; a board that cannot start says why and stops."""
+    log = Log(print)
+    try:
+        board = load_board()
+        store = Store("pressroom")
+        settings = load_settings(store, board.name)
+        wifi = Wifi(store.text("wifi_ssid"), store.text("wifi_password", ""))
+    except (BoardError, SettingMissing, SettingUnusable) as error:
+        log.line("state=error error=%s" % quoted(error), now_ms())
+        return
+    asyncio.run(_run(board, settings, wifi, log))
+
+
+async def _run(board, settings, wifi, log):
+    board.set_full_speed()
+    led = Led(board.led)
+    device = Device(
+        mic=Mic(board.mic),
+        speaker=Speaker(board.speaker),
+        button=Button(board.button),
+        led=led,
+        socket=SignallingSocket(),
+        open_udp=UdpLink,
+        now_ms=now_ms,
+        random_bytes=random_bytes,
+        settings=settings,
+        log=log,
+    )
+    await _join_wifi(wifi, StatusLed(led), log)
+    await device.run()
+
+
+async def _join_wifi(wifi, led, log):
+    """Try until it works: the access point may just be starting."""
+    led.show(CONNECTING)
+    while True:
+        try:
+            await wifi.connect(_WIFI_TIMEOUT_MS)
+        except WifiFailed as error:
+            led.show(ERROR)
+            log.line("state=error error=%s" % quoted(error), now_ms())
+        else:
+            wifi.set_awake(True)
+            return
+
+
+def load_settings(store, board_name):
+    """Return the Settings in a store. Raises SettingMissing or SettingUnusable."""
+    pins = [pin for pin in (store.blob("pin0", b""), store.blob("pin1", b"")) if pin]
+    for pin in pins:
+        if len(pin) != _PIN_BYTES:
+            raise SettingUnusable("a pin has %d bytes; it is the SHA-256 of a certificate and has 32" % len(pin))
+    return Settings(
+        url=store.text("gateway_url"),
+        token=store.text("token"),
+        pins=pins,
+        board=board_name,
+        fw=FIRMWARE,
+        preroll_ms=store.number("preroll_ms", 200),
+        full_duplex=store.number("full_duplex", 0) != 0,
+        mic_gain=store.number("mic_gain", 4),
+        volume=store.number("volume", 100),
+    )

@@ -1,0 +1,142 @@
+"""The audio path allocates nothing per frame. Fed with 16-bit frames, so that it holds where small integers end at 2**30.
+
+CPython counts no bytes: there is nothing to test there.
+"""
+
+import gc
+
+from pressroom.voice.downlink import Downlink
+from pressroom.voice.l16 import L16
+from pressroom.voice.uplink import TALKING, Uplink
+from pressroom.wire.jitter import JitterBuffer
+from pressroom.wire.rtp import PT_L16, RtpOut
+from pressroom.wire.seq import ms_after
+
+N_WARM_FRAMES = 30
+N_FRAMES = 500
+
+
+class FakeCapture:
+    """A new frame in every poll, always the same."""
+
+    n_frames_kept = 15
+
+    def __init__(self):
+        self._frame = bytes(range(64)) * 10
+
+    def poll(self, now_ms):
+        return 1
+
+    def frame(self, n_back):
+        return self._frame
+
+    def n_frames_unread(self, now_ms):
+        return 1
+
+
+class FakeMedia:
+    """Keeps nothing."""
+
+    def __init__(self):
+        self.rtp_out = RtpOut(b"\xff\xff\xff\xff", PT_L16, 65_500, b"\xff\xff\xff\x00", 320)
+        self.n_sent = 0
+
+    def send(self, packet, n_bytes):
+        self.n_sent += 1
+
+
+class FakeSpeaker:
+    """Takes a frame in each poll."""
+
+    def __init__(self):
+        self.n_room_bytes = 0
+        self.n_bytes = 0
+
+    def write(self, pcm, start=0):
+        n_bytes = min(len(pcm) - start, self.n_room_bytes)
+        self.n_room_bytes -= n_bytes
+        self.n_bytes += n_bytes
+        return n_bytes
+
+
+class Talking:
+    def __init__(self):
+        self.media = FakeMedia()
+        self.uplink = Uplink(FakeCapture(), L16(), 10)
+        self.uplink.open(self.media)
+        self.uplink.start_talk(0)
+        assert self.uplink.state == TALKING
+
+    def step(self, now_ms):
+        self.uplink.poll(now_ms)
+
+
+class Muted(Talking):
+    def __init__(self):
+        super().__init__()
+        self.uplink.end_talk(0)
+
+
+class Listening:
+    """A packet comes and a frame is played in each step; with n_lossy, every n-th packet is lost."""
+
+    def __init__(self, n_lossy=0):
+        self.speaker = FakeSpeaker()
+        self.downlink = Downlink(JitterBuffer(16, 640), L16(), self.speaker)
+        self.downlink.set_volume(50)
+        self._rtp_out = RtpOut(b"\xff\xff\xff\xff", PT_L16, 65_500, b"\xff\xff\xff\x00", 320)
+        self._packet = bytearray(12) + bytes(range(64)) * 10
+        self._n_lossy = n_lossy
+        self._n_steps = 0
+
+    def step(self, now_ms):
+        self._rtp_out.write_header_into(self._packet, self._n_steps == 0)
+        self._n_steps += 1
+        if not self._n_lossy or self._n_steps % self._n_lossy:
+            self.downlink.receive(self._packet, 12, 640, now_ms)
+        self.speaker.n_room_bytes += 640
+        self.downlink.poll(now_ms)
+
+
+def bytes_allocated(path):
+    """Bytes that N_FRAMES steps of 20 ms allocate, across a wrap of the clock."""
+    now_ms = (1 << 30) - 1_000
+    n_left = N_WARM_FRAMES
+    while n_left:
+        path.step(now_ms)
+        now_ms = ms_after(now_ms, 20)
+        n_left -= 1
+    gc.collect()
+    gc.disable()
+    before_bytes = gc.mem_alloc()
+    n_left = N_FRAMES
+    while n_left:
+        path.step(now_ms)
+        now_ms = ms_after(now_ms, 20)
+        n_left -= 1
+    n_bytes = gc.mem_alloc() - before_bytes
+    gc.enable()
+    return n_bytes
+
+
+if hasattr(gc, "mem_alloc"):
+
+    def test_the_uplink_allocates_nothing_while_it_talks():
+        path = Talking()
+        assert bytes_allocated(path) == 0
+        assert path.media.n_sent >= N_FRAMES
+
+    def test_the_uplink_allocates_nothing_while_it_is_muted():
+        path = Muted()
+        assert bytes_allocated(path) == 0
+        assert path.media.n_sent < 20
+
+    def test_the_downlink_allocates_nothing():
+        path = Listening()
+        assert bytes_allocated(path) == 0
+        assert path.downlink.n_played_frames > N_FRAMES
+
+    def test_the_downlink_allocates_nothing_when_packets_are_lost():
+        path = Listening(n_lossy=7)
+        assert bytes_allocated(path) == 0
+        assert path.downlink.jitter.n_lost > N_FRAMES // 10
