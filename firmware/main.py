@@ -1,2 +1,3 @@
 from pressroom.app import run
+
 run()

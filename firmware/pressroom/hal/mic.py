@@ -11,7 +11,7 @@ _N_DESCRIPTORS = const(5)  # one is always being filled: 64 ms wait while the ga
 
 
 class Mic:
-    """Reads what has been captured. pins: {"id", "sck", "ws", "sd"} of the board file; the microphone's L/R pin is low."""
+    """Reads what was captured. pins: {"id", "sck", "ws", "sd"} of the board file; the microphone's L/R pin is low."""
 
     def __init__(self, pins):
         self._i2s = I2S(

@@ -1,4 +1,4 @@
-"""SimulatedBoard: real firmware under real MicroPython, with a microphone, a loudspeaker, a button and an LED to test by."""
+"""SimulatedBoard: real firmware under real MicroPython, with a microphone, speaker, button and LED to test by."""
 
 import asyncio
 import json
@@ -35,11 +35,11 @@ class SimulatedBoard:
     clock_ppm: how much faster than nominal its crystal is.
     heap: of MicroPython, as its `-X heapsize` takes it.
     firmware: the folder whose content is the board's filesystem; Pressroom's own if None.
-    mic_shift: a sample reaches the firmware as an I2S word shifted this far left; 12 is a microphone as quiet as a real one
-        (24 dB below full scale), 16 the loudest.
+    mic_shift: a sample reaches the firmware as an I2S word shifted this far left: 12 is as quiet as a real microphone,
+        24 dB below full scale, which the firmware's default gain makes up for; 16 is the loudest.
 
     Every time is in seconds on the clock of time.monotonic(). `events` is a list of (time, kind, value):
-        boot n | led state | button pressed or released | mic n_samples | speaker rate_hz | reset hard or soft | exit code
+        boot n, led state, button pressed|released, mic n_samples, speaker rate_hz, reset hard|soft, exit code
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class SimulatedBoard:
         return Recording(samples, self._speaker_started_s, RATE_HZ * (1 + self._clock_ppm / 1e6))
 
     def led(self) -> str:
-        """Return the state the LED shows, by its name in voice/led_states.py; a colour without one as `rgb(r, g, b)`."""
+        """Return the state the LED shows, by its name in voice/led_states.py; other colours as `rgb(r, g, b)`."""
         return self._led
 
     async def wait_led(self, state: str, timeout_s: float = 5.0) -> float:

@@ -53,7 +53,7 @@ def micropython_program() -> str:
 class BoardProcess:
     """One boot of a simulated board, from power on to its end.
 
-    on_message is called with every report of the board, on_line with every line it prints, on_exit once with its exit code.
+    on_message is called with each report of the board, on_line with each line it prints, on_exit with its exit code.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """machine.I2S as the ESP32 driver behaves, on the clock of the simulated chip. Runs on both Pythons.
 
-DMA moves whole descriptors of 256 frames, at the pace of the crystal. One descriptor is always in the hardware's hands, so
-of n descriptors n - 1 can wait: to be read (a further one pushes out the oldest), or to be played (an empty one plays as
+DMA moves whole descriptors of 256 frames, at the pace of the crystal. One descriptor is always in the hardware's hands,
+so of n descriptors n - 1 can wait: to be read (one more pushes out the oldest), or to be played (an empty one plays as
 silence). Nothing runs in the background: every call first catches up with the clock, which gives the same result.
 
 Source: MicroPython ports/esp32/machine_i2s.c and extmod/machine_i2s.c; ESP-IDF components/esp_driver_i2s/i2s_common.c
@@ -65,6 +65,7 @@ class I2S(io.IOBase):
             self._ring = RingIO((self._n_waiting_max + 1) * block_bytes)  # and the rest of the one being read
         else:
             self._end = chip.loudspeaker
+            self._in_hand = self._silence
             self._ring = RingIO(self._n_waiting_max * block_bytes)
             for _ in range(self._n_waiting_max):  # the driver starts with a full round of zeros
                 self._ring.write(self._silence)
@@ -130,17 +131,15 @@ class I2S(io.IOBase):
         self._ring.write(self._end.next_block())
 
     def _play_descriptor(self):
+        """The one in the hardware's hands is done; the next is taken up as it stands now."""
+        self._end.play(self._in_hand)
         n_bytes = self._ring.readinto(self._block)
-        if n_bytes == 0:
-            self.n_underruns += 1
-            self._end.play(self._silence)
-            return
+        self._in_hand = self._block if n_bytes else self._silence
         if n_bytes < len(self._block):
             self.n_underruns += 1
-            while n_bytes < len(self._block):
-                self._block[n_bytes] = 0
-                n_bytes += 1
-        self._end.play(self._block)
+        while 0 < n_bytes < len(self._block):
+            self._block[n_bytes] = 0
+            n_bytes += 1
 
     def _move_all(self, buf, n_bytes):
         view = memoryview(buf)[:n_bytes]
