@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
@@ -52,3 +52,16 @@ def hostile_text(seeds: list[bytes]) -> st.SearchStrategy[str]:
     """The same for text formats."""
     texts: Any = hostile(seeds).map(lambda data: data.decode("utf-8", errors="replace"))
     return texts | st.text(max_size=2_000)
+
+
+def examples(strategy: st.SearchStrategy[bytes]) -> list[bytes]:
+    """Return as many examples as a fuzzed test has, for tests that need a running loop."""
+    collected: list[bytes] = []
+
+    @fuzz
+    @given(example=strategy)
+    def collect(example: bytes) -> None:
+        collected.append(example)
+
+    collect()
+    return collected

@@ -5,8 +5,7 @@ import time
 
 import pytest
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, DataChunk, SackChunk, serialize_packet
-from hypothesis import given
-from tests.net.mutations import captures, fuzz, hostile
+from tests.net.mutations import captures, examples, hostile
 from tests.net.peers import DEADLINE_S, raw_client, until
 
 from pressroom_host.webrtc.aiortc_parts import _BoundedSctp
@@ -15,42 +14,32 @@ from pressroom_host.webrtc.sctp_framing import is_well_framed
 
 SEEDS = captures("stun") + captures("dtls") + captures("srtp")
 SCTP_SEEDS = captures("sctp")
-N_EXAMPLES = fuzz.max_examples
 
 
-@pytest.fixture
-def examples() -> list[bytes]:
-    """Every example of one hypothesis run, collected first: the port is tested inside a running loop."""
-    collected: list[bytes] = []
-
-    @fuzz
-    @given(datagram=hostile(SEEDS))
-    def collect(datagram: bytes) -> None:
-        collected.append(datagram)
-
-    collect()
-    return collected
+@pytest.fixture(scope="module")
+def garbage() -> list[bytes]:
+    return examples(hostile(SEEDS))
 
 
-async def test_garbage_from_strangers_is_dropped_and_a_client_is_still_served(mux: Mux, examples: list[bytes]):
+async def test_garbage_from_strangers_is_dropped_and_a_client_is_still_served(mux: Mux, garbage: list[bytes]):
     async with raw_client(mux) as (client, peer, owner):
         peer.start(client.offer())
         await client.connect()
-        for datagram in examples:
+        for datagram in garbage:
             mux._receive(datagram, ("127.0.0.1", 9))
-        assert mux.n_unknown + mux.n_bad_stun == len(examples)
+        assert mux.n_unknown + mux.n_bad_stun == len(garbage)
         assert list(mux._by_address) == [client.address]
         channel = await client.open_channel("_reliable")
         channel.send(b"still here")
         assert await asyncio.wait_for(owner.messages.get(), DEADLINE_S) == ("_reliable", b"still here")
 
 
-async def test_garbage_from_a_clients_own_address_is_dropped_and_it_is_still_served(mux: Mux, examples: list[bytes]):
+async def test_garbage_from_a_clients_own_address_is_dropped_and_it_is_still_served(mux: Mux, garbage: list[bytes]):
     async with raw_client(mux) as (client, peer, owner):
         peer.start(client.offer())
         await client.connect()
         await asyncio.wait_for(owner.connected.wait(), DEADLINE_S)
-        for number, datagram in enumerate(examples):
+        for number, datagram in enumerate(garbage):
             mux._receive(datagram[:2_048], client.address)  # what the socket would read of it
             if number % 100 == 99:
                 await asyncio.sleep(0)
@@ -86,18 +75,10 @@ def chunk(sctp: _BoundedSctp, tsn: int, flags: int = SCTP_DATA_FIRST_FRAG, strea
 
 
 async def test_hostile_sctp_is_counted_and_dropped(mux: Mux):
-    collected: list[bytes] = []
-
-    @fuzz
-    @given(packet=hostile(SCTP_SEEDS))
-    def collect(packet: bytes) -> None:
-        collected.append(packet)
-
-    collect()
     async with raw_client(mux) as (client, peer, _owner):
         peer.start(client.offer())
         sctp = await connected_sctp(client)
-        for packet in collected:
+        for packet in examples(hostile(SCTP_SEEDS)):
             body = packet[12:1_500]
             # A good header, so that the chunks are read at all.
             header = serialize_packet(5000, 5000, sctp._local_verification_tag, _Raw(body))

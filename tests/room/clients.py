@@ -13,6 +13,9 @@ from livekit import api, rtc
 DEADLINE_S = 10.0
 RATE_HZ = 48_000
 FRAME_SAMPLES = 480  # 10 ms
+_WINDOW_SAMPLES = RATE_HZ // 4
+_RESOLUTION_HZ = 2 * RATE_HZ / _WINDOW_SAMPLES
+_AUDIBLE = 1_000  # of 32,767
 ALL_GRANTS = {
     "can_publish": True,
     "can_subscribe": True,
@@ -36,13 +39,9 @@ class Door:
     api_secret: str
 
     def token(self, identity: str, room: str = "hall", **changes: Any) -> str:
-        """Return a token with all grants, changed as asked; None takes a grant out of the token."""
-        grants = {name: value for name, value in {**ALL_GRANTS, **changes}.items() if value is not None}
+        """Return a token with all grants, changed as asked; one that is None is not in the token."""
+        video = api.VideoGrants(room_join=True, room=room, **{**ALL_GRANTS, **changes})
         token = api.AccessToken(self.api_key, self.api_secret).with_identity(identity).with_name(identity.title())
-        video = api.VideoGrants(room_join=True, room=room, **grants)
-        for name in changes:
-            if changes[name] is None:
-                setattr(video, name, None)
         return token.with_grants(video).to_jwt()
 
 
@@ -100,8 +99,9 @@ class Client:
         source = rtc.AudioSource(RATE_HZ, 1)
         track = rtc.LocalAudioTrack.create_audio_track(name, source)
         options = {"source": rtc.TrackSource.SOURCE_MICROPHONE, **options}
+        # The client itself gives up after 10 s.
         publication = await asyncio.wait_for(
-            self.me.publish_track(track, rtc.TrackPublishOptions(**options)), DEADLINE_S
+            self.me.publish_track(track, rtc.TrackPublishOptions(**options)), 2 * DEADLINE_S
         )
         return Voice(source, track, publication)
 
@@ -133,19 +133,28 @@ class Voice:
             n += FRAME_SAMPLES
 
 
-async def heard_frequency_hz(track: rtc.Track, n_samples: int = RATE_HZ // 2) -> float:
-    """Listen to the track until it has been loud for n_samples; return the strongest frequency."""
+async def hears(track: rtc.Track, frequency_hz: float) -> None:
+    """Listen to the track until a quarter of a second of it is this tone; older sound may come first."""
     stream = rtc.AudioStream(track, sample_rate=RATE_HZ, num_channels=1)
-    loud: list[np.ndarray] = []
+    window = np.zeros(0)
+    strongest_hz = 0.0
     try:
         async with asyncio.timeout(DEADLINE_S):
             async for event in stream:
-                pcm = np.frombuffer(event.frame.data, dtype=np.int16)
-                loud = [*loud, pcm] if np.abs(pcm).max() > 1_000 else []
-                if sum(map(len, loud)) >= n_samples:
-                    break
+                window = np.concatenate((window, np.frombuffer(event.frame.data, dtype=np.int16)))
+                if len(window) >= _WINDOW_SAMPLES:
+                    strongest_hz = _strongest_frequency_hz(window)
+                    if abs(strongest_hz - frequency_hz) <= _RESOLUTION_HZ:
+                        return
+                    window = np.zeros(0)
+    except TimeoutError:
+        raise AssertionError(f"{frequency_hz} Hz was not heard; last was {strongest_hz:.0f} Hz") from None
     finally:
         await stream.aclose()
-    signal = np.concatenate(loud).astype(float)
-    spectrum = np.abs(np.fft.rfft(signal * np.hanning(len(signal))))
-    return float(np.argmax(spectrum) * RATE_HZ / len(signal))
+
+
+def _strongest_frequency_hz(window: np.ndarray) -> float:
+    if np.abs(window).max() < _AUDIBLE:
+        return 0.0
+    spectrum = np.abs(np.fft.rfft(window * np.hanning(len(window))))
+    return float(np.argmax(spectrum) * RATE_HZ / len(window))

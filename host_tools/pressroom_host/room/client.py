@@ -64,6 +64,7 @@ class ClientParticipant(Participant):
         self._first_offer: Offer | None = None
         self._answer_version = 0
         self._outbox: asyncio.Queue[rtc.SignalResponse | None] = asyncio.Queue(_MAX_OUTBOX)
+        self._has_ended = False  # the last message is in the outbox
         self._peer: Peer = mux.add_peer(self)
 
     async def run(self, socket: web.WebSocketResponse) -> None:
@@ -363,14 +364,16 @@ class ClientParticipant(Participant):
     # The outbox.
 
     def _send(self, response: rtc.SignalResponse | None) -> None:
-        """None ends the conversation. A full outbox does too, without the rest of it."""
-        if not self._outbox.full():
-            self._outbox.put_nowait(response)
+        """None ends the conversation; nothing comes after it. A full outbox ends it too, without what was in it."""
+        if self._has_ended:
             return
-        while not self._outbox.empty():
-            self._outbox.get_nowait()
-        self._send_away("signalling is not read")
-        self._outbox.put_nowait(None)
+        if self._outbox.full():
+            while not self._outbox.empty():
+                self._outbox.get_nowait()
+            self._send_away("signalling is not read")
+            return
+        self._has_ended = response is None
+        self._outbox.put_nowait(response)
 
     async def _write(self, socket: web.WebSocketResponse) -> None:
         try:

@@ -116,7 +116,10 @@ class RoomServer:
         socket = web.WebSocketResponse(
             heartbeat=_HEARTBEAT_S, timeout=_CLOSE_TIMEOUT_S, max_msg_size=_MAX_SIGNAL_BYTES, compress=False
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return web.Response()  # gone before it was answered
         if join_request.reconnect:  # resuming is not written yet; the client comes back with everything fresh
             await socket.send_bytes(leave_response(models.DisconnectReason.STATE_MISMATCH).SerializeToString())
             await socket.close()

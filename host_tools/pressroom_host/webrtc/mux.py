@@ -69,6 +69,8 @@ class Mux:
 
     async def close(self) -> None:
         """Close the port. Peers are closed by their owners, before. Safe to call twice."""
+        if self._socket.fileno() < 0:
+            return
         self._loop.remove_reader(self._socket)
         self._poll_task.cancel()
         await asyncio.wait([self._poll_task])
