@@ -61,6 +61,13 @@ def test_the_build_needs_nothing_that_the_lock_does_not_hold():
         assert f"\n{requirement} \\\n" in locked
 
 
+def test_the_firmware_and_the_distribution_have_one_version():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    app = (CHECKOUT / "firmware" / "pressroom" / "app.py").read_text()
+    assert f'\nFIRMWARE = "{project["version"]}"\n' in app
+    assert f"\n## {project['version']}" in (CHECKOUT / "CHANGELOG.md").read_text()
+
+
 def test_everything_in_the_lock_is_held_by_hashes():
     for block in re.split(r"\n(?=\S)", (CHECKOUT / "requirements.lock").read_text().strip()):
         assert "==" in block.split("\n")[0]
