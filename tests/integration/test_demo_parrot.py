@@ -2,9 +2,7 @@
 
 import asyncio
 import itertools
-import json
 import struct
-import sys
 import time
 
 import numpy as np
@@ -14,6 +12,7 @@ from livekit import api
 from livekit.protocol import models
 
 from pressroom_host.demo import measure
+from pressroom_host.demo.parrot_process import ParrotFailed, ParrotProcess
 from pressroom_host.demo.speech import script
 from pressroom_host.room.server import RoomServer
 from pressroom_host.room.tokens import AccessClaims, Grants
@@ -81,34 +80,6 @@ class Kitchen:
         return time.monotonic()
 
 
-class ParrotProcess:
-    def __init__(self, process):
-        self.process = process
-
-    @classmethod
-    async def start(cls, url, token, answer):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "pressroom_host.demo.parrot", "--url", url, "--answer", answer),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        process.stdin.write(token.encode() + b"\n")
-        return cls(process)
-
-    async def event(self, name):
-        """Skip to the next event of that name."""
-        while True:
-            line = await asyncio.wait_for(self.process.stdout.readline(), DEADLINE_S)
-            assert line, f"the parrot ended before {name}"
-            event = json.loads(line)
-            if event["event"] == name:
-                return event
-
-    async def stop(self):
-        self.process.stdin.close()
-        return await asyncio.wait_for(self.process.wait(), DEADLINE_S)
-
-
 def token(identity, room="hall"):
     grants = api.VideoGrants(room_join=True, room=room, can_publish=True, can_subscribe=True)
     return api.AccessToken(KEY, SECRET).with_identity(identity).with_grants(grants).to_jwt()
@@ -136,7 +107,7 @@ async def kitchen(room, ear):
 @pytest.fixture
 async def parrot(room, kitchen, ear):
     bird = await ParrotProcess.start(room.url, token("parrot"), "kitchen")
-    await bird.event("subscribed")
+    await bird.wait_for("subscribed", DEADLINE_S)
     await asyncio.wait_for(ear.has_track.wait(), DEADLINE_S)
     yield bird
     assert await bird.stop() == 0
@@ -145,29 +116,34 @@ async def parrot(room, kitchen, ear):
 async def test_it_says_back_all_it_heard_once_the_other_is_muted(kitchen, parrot, ear):
     for speech in script()[:2]:
         ear.frames.clear()
+        n_told = len(parrot.events)
         muted_s = await kitchen.say(speech.samples)
-        n_before = len(ear.heard())
-        said = await parrot.event("said")
-        await parrot.event("finished")
+        said = await parrot.wait_for("said", DEADLINE_S, since=n_told)
+        await parrot.wait_for("finished", DEADLINE_S, since=n_told)
         judgement = measure.judge(speech.samples, ear.heard())
         assert judgement.reasons == ()
         assert 0 <= said["at_s"] - muted_s < 0.5
-        assert n_before == 0 or np.abs(ear.heard()[:n_before]).max() < 100  # nothing but silence before the mute
+        assert [at_s for at_s, pcm in ear.frames.values() if np.abs(pcm).max() > 100 and at_s < muted_s] == []
 
 
 async def test_it_falls_silent_when_it_is_interrupted_and_answers_what_comes_then(kitchen, parrot, ear):
     first, second, _ = script()
     await kitchen.say(first.samples)
-    await parrot.event("said")
+    await parrot.wait_for("said", DEADLINE_S)
     ear.frames.clear()
     await kitchen.say(second.samples)
-    await parrot.event("finished")
+    await parrot.wait_for("finished", DEADLINE_S)
     assert measure.judge(second.samples, ear.heard()).is_good
     assert not measure.judge(first.samples, ear.heard()).has_last
 
 
 async def test_a_token_that_is_refused_is_one_event_and_exit_code_1(room):
     bird = await ParrotProcess.start(room.url, "not-a-token", "kitchen")
-    failed = await bird.event("failed")
-    assert "401" in failed["message"]
+    with pytest.raises(ParrotFailed, match="401"):
+        await bird.wait_for("joined", DEADLINE_S)
     assert await bird.stop() == 1
+
+
+async def test_it_leaves_when_whoever_started_it_is_gone(parrot, room):
+    await parrot.stop()
+    assert [p.identity for p in room.rooms["hall"].participants.values()] == ["kitchen"]

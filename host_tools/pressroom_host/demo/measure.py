@@ -4,8 +4,8 @@ A turn has come back if
   - windows of 500 ms with voice correlate: of their correlations the 10th percentile is at least 0.7;
   - nothing is missing for more than 20 ms where there was voice;
   - the first and the last 100 ms of voice are there.
-Each window is aligned for itself, and inside it each 100 ms once more by at most 20 ms, because a jitter buffer on the way
-drops or repeats a period of the voice now and then, and the ear does not mind.
+Each window is aligned for itself, and inside it each 100 ms once more by at most 20 ms, because a jitter buffer on the
+way drops or repeats a period of the voice now and then, and no ear minds.
 Waveforms are compared in the telephone band: in its VoIP mode, which official clients use, Opus turns the phase of what
 is below, and what is above, the hiss of an s, it replaces by noise of the same colour. Levels are compared without
 rumble.
