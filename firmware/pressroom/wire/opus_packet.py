@@ -75,7 +75,7 @@ def n_frames(packet: bytes, start: int, n_bytes: int) -> int:
     if n_bytes < 2:
         return -1
     count = packet[start + 1] & _COUNT_MASK
-    return count if 0 < count and count * frame_us(packet[start]) <= _MAX_PACKET_US else -1
+    return count if count > 0 and count * frame_us(packet[start]) <= _MAX_PACKET_US else -1
 
 
 def n_samples_48k(packet: bytes, start: int, n_bytes: int) -> int:

@@ -24,7 +24,7 @@ def ms_after(now_ms: int, delta_ms: int) -> int:
     """The time delta_ms after now_ms, or before it where delta_ms is negative."""
     if delta_ms < 0:
         return (now_ms + delta_ms) & _MS_MASK
-    return (now_ms - _HALF_MS + delta_ms - _HALF_MS) & _MS_MASK  # their sum may pass 2**30
+    return (now_ms - _HALF_MS - _HALF_MS + delta_ms) & _MS_MASK  # the sum alone may pass 2**30
 
 
 def seq_between(earlier: int, later: int) -> int:
