@@ -1,7 +1,7 @@
-"""Lets pytest run test functions that only MicroPython can run: those of tests/device/on_micropython/."""
+"""Lets pytest run functions that only MicroPython can run: those of tests/device/on_micropython/."""
 
 import ast
-import subprocess
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,19 +13,32 @@ from pressroom_host.sim.process import micropython_program
 
 _FOLDER = Path(__file__).parent / "on_micropython"
 _STANDINS = Path(pressroom_host.sim.__file__).parent / "standins"
+_TIMEOUT_S = 60
 
 
-def in_file(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def in_file(name: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Parametrize a test with the names of the test functions in that file."""
     tree = ast.parse((_FOLDER / f"{name}.py").read_text())
     tests = [n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
     return pytest.mark.parametrize("function", tests)
 
 
-def run(name: str, function: str, workdir: Path) -> None:
-    """Run it in a process of its own, with the stand-ins and the firmware on its path."""
+async def run(name: str, function: str, *arguments: object, workdir: Path | None = None) -> str:
+    """Run it in a process of its own, over the stand-ins and the firmware; fail with its traceback, return its output."""
     folders = ":".join(str(folder) for folder in (_FOLDER, _STANDINS, assets.firmware_folder()))
     command = [micropython_program(), "-X", "heapsize=2M", str(_FOLDER / "run.py"), folders, name, function]
-    done = subprocess.run(command, cwd=workdir, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        pytest.fail(done.stdout + done.stderr, pytrace=False)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *map(str, arguments),
+        cwd=workdir,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode:
+        pytest.fail(output.decode(), pytrace=False)
+    return output.decode()

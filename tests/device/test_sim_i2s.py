@@ -6,5 +6,5 @@ import micropython_tests
 
 
 @micropython_tests.in_file("i2s")
-def test_i2s(function: str, tmp_path: Path) -> None:
-    micropython_tests.run("i2s", function, tmp_path)
+async def test_i2s(function: str, tmp_path: Path) -> None:
+    await micropython_tests.run("i2s", function, workdir=tmp_path)

@@ -73,7 +73,7 @@ class UdpLink:
         try:
             if self._socket.write(packet, n_bytes) == n_bytes:
                 return True
-        except OSError:  # ENOMEM of a full Wi-Fi queue, ECONNREFUSED told by an earlier packet
+        except OSError:  # ENOMEM: the Wi-Fi queue is full; ECONNREFUSED: nobody took an earlier packet
             pass
         self.n_send_drops += 1
         return False
@@ -82,7 +82,8 @@ class UdpLink:
         """Read a datagram into packet[:dn_len]; returns dn_len, or 0 if no whole one is there. Allocates nothing."""
         try:
             n_bytes = self._socket.readinto(packet, self._dn_len)
-        except OSError:  # the same: an earlier packet was refused
+        except OSError:  # nobody took an earlier packet
+            self.n_send_drops += 1
             return 0
         if n_bytes is None:
             return 0
