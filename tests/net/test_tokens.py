@@ -107,6 +107,8 @@ def test_a_token_without_an_end_is_invalid():
         {"video": {"canPublishSources": "microphone"}},
         {"exp": "soon"},
         {"exp": 1e400},
+        {"name": "\ud800"},
+        {"attributes": {"\ud800": ""}},
     ],
 )
 def test_a_claim_of_the_wrong_type_is_invalid(changes):

@@ -1,6 +1,8 @@
 """What is the embedded room's own: its door, where it differs from a LiveKit server, and how it could break."""
 
 import asyncio
+import base64
+import gzip
 import re
 
 import aiohttp
@@ -270,6 +272,20 @@ async def test_an_offer_that_cannot_be_answered_makes_the_client_start_anew(embe
     request = protocol.SignalRequest(offer=protocol.SessionDescription(type="offer", sdp="v=0"))
     participant(embedded, "alice")._receive(request.SerializeToString())
     await alice.event("reconnected")
+
+
+async def test_a_client_joins_without_the_attributes_that_are_too_long(embedded, room_server):
+    request = protocol.JoinRequest(participant_attributes={"a": "x" * 100_000}).SerializeToString()
+    gzipped = protocol.WrappedJoinRequest.Compression.GZIP
+    wrapped = protocol.WrappedJoinRequest(compression=gzipped, join_request=gzip.compress(request))
+    query = {
+        "join_request": base64.urlsafe_b64encode(wrapped.SerializeToString()).decode(),
+        "access_token": room_server.token("alice"),
+    }
+    async with http(room_server) as session, session.ws_connect("/rtc/v1", params=query) as socket:
+        response = protocol.SignalResponse.FromString(await socket.receive_bytes())
+        assert response.join.participant.identity == "alice"
+        assert response.join.participant.attributes == {}
 
 
 async def test_an_oversized_message_ends_the_conversation(embedded, room_server):

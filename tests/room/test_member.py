@@ -13,6 +13,7 @@ from tests.net.peers import until
 from tests.room.clients import DEADLINE_S, hears
 
 from pressroom_host.room.member import Member
+from pressroom_host.room.participant import MetadataError
 from pressroom_host.room.server import RoomServer
 from pressroom_host.room.tokens import AccessClaims, GrantMissing, Grants
 
@@ -196,6 +197,14 @@ async def test_attributes_and_metadata_of_a_member_reach_the_others(embedded, jo
     await alice.event("participant_metadata_changed")
     board = alice.room.remote_participants["board"]
     assert (board.attributes, board.metadata) == ({"mood": "merry"}, "attic")
+
+
+@pytest.mark.parametrize("attributes", [{"a": "x" * 70_000}, {"a": "\ud800"}])
+async def test_attributes_that_a_room_does_not_keep_change_nothing(embedded, attributes):
+    member, _ = enter(embedded, attributes={"fw": "1"})
+    with pytest.raises(MetadataError):
+        member.set_attributes(attributes)
+    assert member.info().attributes == {"fw": "1"}
 
 
 async def test_a_member_is_asked_to_mute_and_decides_itself(embedded):

@@ -6,6 +6,7 @@ Source: LiveKit protocol, livekit_rtc.proto.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,7 @@ from pressroom_host.webrtc.peer import BacklogFull, Peer
 from pressroom_host.webrtc.sdp import Offer, SdpError, parse_offer, write_answer
 
 from .negotiation import Negotiation, Publication, Subscription
-from .participant import MAX_TRACKS, Participant, State, TooLong
+from .participant import MAX_TRACKS, MetadataError, Participant, State
 from .room import Room
 from .tokens import AccessClaims
 from .tracks import OPUS_PAYLOAD_TYPE, PublishedTrack, Sink
@@ -79,6 +80,7 @@ class ClientParticipant(Participant):
                     self.n_bad_requests += 1  # JSON signalling is not spoken
         finally:
             self.room.leave(self, DisconnectReason.SIGNAL_CLOSE)
+            self._send(None)
             await self._peer.close()
             await asyncio.wait([writer])
 
@@ -120,6 +122,8 @@ class ClientParticipant(Participant):
     # From the peer connection.
 
     def on_peer_connected(self) -> None:
+        if not self._is_in():
+            return
         self.room.activate(self)
         for subscription in self._negotiation.subscriptions():
             self.room.subscribed(subscription.track)
@@ -143,7 +147,8 @@ class ClientParticipant(Participant):
         """The JoinResponse has to be the first message; the room announces nothing to the one that joins."""
         request = self._request
         if self.grants.can_update_own_metadata:
-            self.update_metadata("", request.metadata, request.participant_attributes)
+            with contextlib.suppress(MetadataError):  # too long: it joins without
+                self.update_metadata("", request.metadata, request.participant_attributes)
         self.room.join(self)
         others = [other for other in self.room.participants.values() if other is not self]
         self._send(rtc.SignalResponse(join=self._join_response(others)))
@@ -300,7 +305,7 @@ class ClientParticipant(Participant):
         else:
             try:
                 self.room.update_metadata(self, request.name, request.metadata, request.attributes)
-            except TooLong as error:
+            except MetadataError as error:
                 reason, message = Reason.LIMIT_EXCEEDED, str(error)
         response = rtc.RequestResponse(request_id=request.request_id, reason=reason, message=message)
         self._send(rtc.SignalResponse(request_response=response))
@@ -318,6 +323,7 @@ class ClientParticipant(Participant):
 
     def _start_publication(self, publication: Publication) -> None:
         track = publication.track
+        track.info.mid = publication.mid
         track.set_payload_type(publication.payload_type)
         for ssrc in publication.ssrcs:
             self._peer.listen(ssrc, track.forward)
@@ -355,7 +361,7 @@ class ClientParticipant(Participant):
 
     def _ask_for_offer(self) -> None:
         """Only the client offers; it does when told how many sections it lacks, even if that is none."""
-        if self._first_offer is not None:
+        if self._first_offer is not None and self._is_in():
             n_missing = self._negotiation.n_missing_sections()
             self._send(
                 rtc.SignalResponse(media_sections_requirement=rtc.MediaSectionsRequirement(num_audios=n_missing))
@@ -384,6 +390,8 @@ class ClientParticipant(Participant):
         await socket.close()
 
     def _send_away(self, why: str, reason: models.DisconnectReason = DisconnectReason.STATE_MISMATCH) -> None:
+        if not self._is_in():
+            return
         log.info("client sent away", room=self.room.name, identity=self.identity, why=why)
         self.room.leave(self, reason)
 

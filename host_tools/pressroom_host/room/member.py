@@ -124,12 +124,12 @@ class Member(Participant):
         return MemberTrack(self.room, track)
 
     def set_attributes(self, attributes: dict[str, str]) -> None:
-        """Set these attributes; an empty value removes one. Raises TooLong."""
+        """Set these attributes; an empty value removes one. Raises MetadataError."""
         if self._is_in():
             self.room.update_metadata(self, "", "", attributes)
 
     def set_metadata(self, metadata: str) -> None:
-        """Replace the metadata. Raises TooLong."""
+        """Replace the metadata. Raises MetadataError."""
         if self._is_in():
             self.room.update_metadata(self, "", metadata, {})
 

@@ -23,10 +23,11 @@ _SENDING = ("sendonly", "sendrecv")
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A track the client sends: announced as cid, received on ssrcs with payload_type."""
+    """A track the client sends: announced as cid, received in section mid on ssrcs with payload_type."""
 
     track: PublishedTrack
     cid: str
+    mid: str
     payload_type: int
     ssrcs: tuple[int, ...]
 
@@ -134,7 +135,7 @@ class Negotiation:
         track = self.pending.pop(offered.track_id, None)
         if track is None:
             return False
-        publication = Publication(track, offered.track_id, offered.payload_type, offered.ssrcs)
+        publication = Publication(track, offered.track_id, offered.mid, offered.payload_type, offered.ssrcs)
         self._published[offered.mid] = publication
         outcome.started.append(publication)
         return True

@@ -28,8 +28,8 @@ _KINDS = {"agent": models.ParticipantInfo.Kind.AGENT}
 State = models.ParticipantInfo.State
 
 
-class TooLong(Exception):
-    """Metadata, attributes or a name beyond what a room keeps."""
+class MetadataError(ValueError):
+    """Metadata, attributes or a name that a room does not keep."""
 
 
 def new_sid(prefix: str) -> str:
@@ -64,11 +64,11 @@ class Participant(ABC):
         self._version += 1
 
     def update_metadata(self, name: str, metadata: str, attributes: Mapping[str, str]) -> None:
-        """Take over what is not empty; an empty attribute is removed. Raises TooLong, and then nothing has changed."""
+        """Take over what is not empty; an empty attribute is removed. Raises MetadataError and changes nothing."""
         merged = {key: value for key, value in {**self.attributes, **attributes}.items() if value}
-        n_bytes = sum(len(key.encode()) + len(value.encode()) for key, value in merged.items())
-        if max(n_bytes, len(metadata.encode())) > _MAX_METADATA_BYTES or len(name.encode()) > _MAX_NAME_BYTES:
-            raise TooLong(f"{self.identity}: metadata and attributes may have {_MAX_METADATA_BYTES} bytes each")
+        n_attribute_bytes = sum(_n_bytes(key) + _n_bytes(value) for key, value in merged.items())
+        if max(n_attribute_bytes, _n_bytes(metadata)) > _MAX_METADATA_BYTES or _n_bytes(name) > _MAX_NAME_BYTES:
+            raise MetadataError(f"{self.identity}: metadata and attributes may have {_MAX_METADATA_BYTES} bytes each")
         self.attributes = merged
         self.metadata = metadata or self.metadata
         self.name = name or self.name
@@ -138,3 +138,11 @@ class Participant(ABC):
     @abstractmethod
     def on_removed(self, reason: models.DisconnectReason) -> None:
         """The room has let go of this participant."""
+
+
+def _n_bytes(text: str) -> int:
+    """Return the length on the wire. Raises MetadataError for what JSON can hold and UTF-8 cannot."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise MetadataError("metadata: half a surrogate pair is not text") from None

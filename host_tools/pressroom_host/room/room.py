@@ -113,7 +113,7 @@ class Room:
     def update_metadata(
         self, participant: Participant, name: str, metadata: str, attributes: Mapping[str, str]
     ) -> None:
-        """Change how a participant describes itself and tell everybody. Raises TooLong."""
+        """Change how a participant describes itself and tell everybody. Raises MetadataError."""
         participant.update_metadata(name, metadata, attributes)
         self._announce(participant)
 

@@ -99,8 +99,6 @@ def _claims(payload: Mapping[str, Any]) -> AccessClaims:
     attributes = payload.get("attributes", {})
     if not isinstance(video, dict) or not isinstance(attributes, dict):
         raise TokenInvalid("token: video and attributes must be objects")
-    if not all(isinstance(value, str) for value in attributes.values()):
-        raise TokenInvalid("token: attributes must have text values")
     sources = video.get("canPublishSources", [])
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise TokenInvalid("token: canPublishSources must be a list of names")
@@ -112,7 +110,7 @@ def _claims(payload: Mapping[str, Any]) -> AccessClaims:
         room=_text(video, "room"),
         name=_text(payload, "name"),
         metadata=_text(payload, "metadata"),
-        attributes=attributes,
+        attributes={_checked(key, "attributes"): _checked(value, "attributes") for key, value in attributes.items()},
         kind=_text(payload, "kind") or "standard",
         grants=Grants(
             room_join=video.get("roomJoin") is True,
@@ -127,7 +125,14 @@ def _claims(payload: Mapping[str, Any]) -> AccessClaims:
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
-    value = values.get(key, "")
+    return _checked(values.get(key, ""), key)
+
+
+def _checked(value: object, what: str) -> str:
     if not isinstance(value, str):
-        raise TokenInvalid(f"token: {key} must be text")
+        raise TokenInvalid(f"token: {what} must be text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TokenInvalid(f"token: half a surrogate pair in {what} is not text") from None
     return value
