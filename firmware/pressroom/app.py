@@ -1,6 +1,7 @@
 """The composition root: board file and store in, a running Device out. The only file that knows both hal and voice."""
 
 import asyncio
+import json
 
 from .hal.board import BoardError, load_board
 from .hal.button import Button
@@ -8,19 +9,46 @@ from .hal.clock import now_ms, random_bytes
 from .hal.led import Led
 from .hal.mic import Mic
 from .hal.net import UdpLink, Wifi, WifiFailed
-from .hal.signalling import SignallingSocket
+from .hal.signalling import ConnectRefused, LinkClosed, SignallingSocket
 from .hal.speaker import Speaker
 from .hal.store import SettingMissing, Store
 from .voice.controls import StatusLed
 from .voice.device import Device, Settings
 from .voice.led_states import CONNECTING, ERROR
+from .voice.link import LinkFailed, LinkRefused
 from .voice.log import Log, quoted
 from .wire.port import const
+from .wire.websocket import UpgradeRefused
 
 FIRMWARE = "0.1.0"
 
 _WIFI_TIMEOUT_MS = const(20_000)
 _PIN_BYTES = const(32)  # SHA-256
+_REFUSING_STATUS = (401, 403)
+
+
+class GatewaySocket(SignallingSocket):
+    """A signalling socket that fails in the words of voice.link."""
+
+    async def connect(self, url, pins, token, timeout_ms):
+        try:
+            await super().connect(url, pins, token, timeout_ms)
+        except ConnectRefused as error:
+            raise LinkRefused(error.reason, str(error))
+        except UpgradeRefused as error:
+            if error.status in _REFUSING_STATUS:
+                raise LinkRefused(*_reason_and_message(error.body))
+            raise LinkFailed(str(error))
+        except ValueError as error:  # what was set cannot stand in a request
+            raise LinkRefused("BAD_SETTING", str(error))
+        except LinkClosed as error:
+            raise LinkFailed(str(error))
+
+    async def receive(self):
+        try:
+            return await super().receive()
+        except LinkClosed as error:
+            raise LinkFailed(str(error))
 
 
 class SettingUnusable(Exception):
@@ -34,7 +62,7 @@ def run():
         board = load_board()
         store = Store("pressroom")
         settings = load_settings(store, board.name)
-        wifi = Wifi(store.text("wifi_ssid"), store.text("wifi_password", ""))
+        wifi = Wifi(_text(store, "wifi_ssid"), _text(store, "wifi_password", ""))
     except (BoardError, SettingMissing, SettingUnusable) as error:
         log.line("state=error error=%s" % quoted(error), now_ms())
         return
@@ -49,7 +77,7 @@ async def _run(board, settings, wifi, log):
         speaker=Speaker(board.speaker),
         button=Button(board.button),
         led=led,
-        socket=SignallingSocket(),
+        socket=GatewaySocket(),
         open_udp=UdpLink,
         now_ms=now_ms,
         random_bytes=random_bytes,
@@ -81,8 +109,8 @@ def load_settings(store, board_name):
         if len(pin) != _PIN_BYTES:
             raise SettingUnusable("a pin has %d bytes; it is the SHA-256 of a certificate and has 32" % len(pin))
     return Settings(
-        url=store.text("gateway_url"),
-        token=store.text("token"),
+        url=_text(store, "gateway_url"),
+        token=_text(store, "token"),
         pins=pins,
         board=board_name,
         fw=FIRMWARE,
@@ -91,3 +119,19 @@ def load_settings(store, board_name):
         mic_gain=store.number("mic_gain", 4),
         volume=store.number("volume", 100),
     )
+
+
+def _text(store, key, default=None):
+    try:
+        return store.text(key, default)
+    except UnicodeError:
+        raise SettingUnusable("%s is not UTF-8 text; give it to the board again" % key)
+
+
+def _reason_and_message(body):
+    """Return what a refusal says of itself, as docs/link.md promises, or what can be said without."""
+    try:
+        told = json.loads(body)
+        return str(told["reason"]), str(told["message"])
+    except (ValueError, KeyError, TypeError):
+        return "UNAUTHORIZED", ""

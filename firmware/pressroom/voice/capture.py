@@ -21,7 +21,8 @@ class Capture:
 
     mic: `read_into(words)` -> n_bytes, whole 32-bit words, 0 when there is nothing new.
     gain_bits: 0 takes the top 16 bits of a word; each step more doubles, up to MAX_GAIN_BITS.
-    One slot is being filled, so n_slots - 1 frames can be looked back at; at least 6, or one poll overtakes itself. Nothing allocates after __init__.
+    One slot is being filled, so n_slots - 1 frames can be looked back at; with fewer than 6 one poll overtakes itself.
+    Nothing allocates after __init__.
     """
 
     def __init__(self, mic, n_slots, gain_bits=0):

@@ -7,7 +7,7 @@
      agent_speaking   somebody says something to us
      ready            none of these
 
-One task reads the button, one keeps the link, one pumps the audio. None of them waits inside for anything but its own turn.
+One task reads the button, one keeps the link, one pumps the audio; none of them holds up the others.
 """
 
 import asyncio

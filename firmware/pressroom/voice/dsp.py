@@ -3,7 +3,7 @@
      capture_into(words, n_words, ring, state)          32-bit I2S words to 16-bit samples: DC block, gain, saturation
      swap_bytes_into(pcm, frame, n_bytes)               little-endian to big-endian 16-bit samples, or back
      scale_in_place(pcm, n_samples, gain_q8)            gain_q8 at most 256: it cannot overflow
-     fade_into(pcm, other, n_samples, is_reversed, gain_q14, step_q14)   a copy that grows quieter, forwards or backwards
+     fade_into(pcm, other, n_samples, is_reversed, gain_q14, step_q14)   a copy that grows quieter
      cross_fade_in_place(pcm, other, n_samples)         begins as `other` and ends as `pcm`
      peak(pcm, n_samples)                               the largest magnitude
 

@@ -19,7 +19,9 @@ from ..wire.session import (
 from .log import quoted
 
 _KIND_MEDIA = const(1)
-_STABLE_MS = const(2_000)  # a link that lasted less does not begin the count of tries anew: a gateway may refuse us by closing
+_STABLE_MS = const(
+    2_000
+)  # a link that lasted less does not begin the count of tries anew: a gateway may refuse us by closing
 
 # What to do about a refusal that did not bring its own sentence.
 _ADVICE = {
@@ -33,10 +35,23 @@ _ADVICE = {
 }
 
 
+class LinkRefused(Exception):
+    """The gateway, or its certificate, says no: to dial again would not help. reason: as in a `leave`."""
+
+    def __init__(self, reason, message):
+        super().__init__(message)
+        self.reason = reason
+
+
+class LinkFailed(Exception):
+    """There is no link, or no more; the text says why."""
+
+
 class Link:
     """Keeps a DeviceSession talking to its gateway: dials, greets, receives, and dials again.
 
-    socket: `async connect(url, pins, token, timeout_ms)`, `send_text(text)`, `async receive()` -> str or bytes-like, `close()`.
+    socket: `async connect(url, pins, token, timeout_ms)` and `async receive()` -> str or bytes-like raise LinkFailed, the
+    first also LinkRefused; `send_text(text)`; `close()`, after which receive raises.
     listener, given to `run`: `welcomed(message, now_ms)`, `link_down(now_ms)`, `message_came(message, now_ms)`,
     `media_came(packet, now_ms)`.
     """
@@ -126,7 +141,7 @@ class Link:
             await self._socket.connect(settings.url, settings.pins, settings.token, timeout_ms)
         except LinkRefused as error:
             self.session.refused(error.reason, str(error), self._now_ms())
-        except OSError as error:
+        except LinkFailed as error:
             self._log.line("state=connecting error=%s" % quoted(error), self._now_ms())
             return False
         else:
@@ -153,7 +168,7 @@ class Link:
                     self._listener.media_came(frame[1:], now_ms)
                 else:
                     self.n_unknown_frames += 1
-        except OSError as error:
+        except LinkFailed as error:
             self._log.line("state=lost error=%s" % quoted(error), self._now_ms())
         finally:
             now_ms = self._now_ms()

@@ -11,29 +11,32 @@ _GAUGES = ("depth_frames", "pump_gap_ms")  # what is not a count that only grows
 
 
 class Meter:
-    """Bytes the audio path allocates, where MicroPython counts them (its unix port does, stock firmware of the chip does not)."""
+    """Bytes of garbage the audio path makes, where MicroPython counts them (its unix port does, the chip's firmware does not).
+
+    What is given back at once, as the state of a deep call, is no garbage.
+    """
 
     def __init__(self):
         self.n_frames = 0
         self.n_bytes = 0
-        self.is_counting = hasattr(micropython, "mem_total")
+        self._is_counting = hasattr(micropython, "mem_current")
         self._n_warm_frames = 0
         self._before_bytes = 0
 
     def begin(self):
         """The audio path is about to run."""
-        if self.is_counting:
-            self._before_bytes = micropython.mem_total()
+        if self._is_counting:
+            self._before_bytes = micropython.mem_current()
 
     def end(self, n_frames):
         """It has run, and moved n_frames; only a steady stream is counted."""
-        if not self.is_counting or not n_frames:
+        if not self._is_counting or not n_frames:
             return
         if self._n_warm_frames < _WARM_FRAMES:
             self._n_warm_frames += n_frames
             return
         self.n_frames += n_frames
-        self.n_bytes += micropython.mem_total() - self._before_bytes
+        self.n_bytes += micropython.mem_current() - self._before_bytes
 
     def restart(self):
         """A stream begins."""
@@ -57,7 +60,5 @@ class Stats:
         told = self._told
         self._told = values
         return " ".join(
-            "%s=%d" % (key, value)
-            for key, value in values.items()
-            if key not in _GAUGES and value != told.get(key, 0)
+            "%s=%d" % (key, value) for key, value in values.items() if key not in _GAUGES and value != told.get(key, 0)
         )
