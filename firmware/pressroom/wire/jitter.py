@@ -1,10 +1,10 @@
 """The playout buffer: puts frames back in order, and keeps just enough of them waiting. No I/O.
 
-     state    a packet comes                               a frame is taken                              leaves when
-     IDLE     it begins a spurt                            -1                                            a packet comes -> FILLING
-     FILLING  it is kept, also one before the first        -1                                            as deep as its target,
-                                                                                                         or waited as long -> PLAYING
-     PLAYING  it is kept; too late, twice: dropped         the next; 0 where it is lost or none is here  none for 100 ms -> IDLE
+     state    a packet comes                          a frame is taken                 leaves when
+     IDLE     it begins a spurt                       -1                               a packet comes         -> FILLING
+     FILLING  it is kept, also one before the first   -1                               deep enough, or waited -> PLAYING
+     PLAYING  it is kept; a late or second one is     the next one; 0 where that is    100 ms without any     -> IDLE
+              dropped                                 lost or not here yet
 
 A marked packet begins a spurt too, once everything before it was taken.
 
@@ -66,7 +66,7 @@ class JitterBuffer:
             "_first_ms",
             "_n_empty_takes",
         )
-        + ("_shift", "_highest", "_dip", "_n_calm", "_n_steer", "_least_depth", "_most_depth")
+        + ("_shift", "_n_earliest", "_dip", "_n_calm", "_n_steer", "_least_depth", "_most_depth")
     )
 
     def __init__(
@@ -108,8 +108,8 @@ class JitterBuffer:
         self._first_ms = 0  # when the spurt began to fill
         self._n_empty_takes = 0  # in a row, with nothing to play
         self._shift = 0  # what dropping and inserting did to the depth in this spurt
-        self._highest = 0  # the depth without that, when the earliest packet came
-        self._dip = 0  # by how many frames a later one came too late for that, since the target was last lowered
+        self._n_earliest = 0  # frames by which a packet came early, at most
+        self._dip = 0  # by how many frames others came later than that, since the target was last judged
         self._n_calm = 0
         self._start_steering()
 
@@ -197,7 +197,7 @@ class JitterBuffer:
         self._first_ms = now_ms
         self._n_empty_takes = 0
         self._shift = 0
-        self._highest = 0
+        self._n_earliest = 0
 
     def _has_filled(self, now_ms):
         if self.state == IDLE:
@@ -224,6 +224,7 @@ class JitterBuffer:
         offset = seq_between(self._head_seq, seq)
         if offset < 0:
             if not self._can_begin_earlier(seq, -offset):
+                self._follow_network(offset + 1)
                 return -1
             self._head_seq = seq
             self._head_slot = (self._head_slot + offset) % self._n_slots
@@ -232,9 +233,9 @@ class JitterBuffer:
             return self._head_slot
         if offset >= self._n_slots:
             offset = self._make_room(seq, offset)
+        self._follow_network(offset + 1 - self._n_skipped)
         if offset >= self._n_span:
             self._n_span = offset + 1
-            self._follow_network()
         elif self._lengths[(self._head_slot + offset) % self._n_slots] == _EMPTY:
             self.n_reordered += 1
         return (self._head_slot + offset) % self._n_slots
@@ -261,6 +262,8 @@ class JitterBuffer:
             if offset <= _GAP_PACKETS:
                 self.n_lost += offset
             self._head_seq = seq
+            self._shift = 0
+            self._n_earliest = 0
             offset = 0
         return offset
 
@@ -307,6 +310,7 @@ class JitterBuffer:
         if self._n_span:
             self.n_inserted += self._n_empty_takes
             self._n_empty_takes = 0
+            self._start_steering()  # the depth was changed just now
 
     def _drop_frame(self):
         """Leave out the next frame, unless that is one that never came."""
@@ -318,21 +322,22 @@ class JitterBuffer:
         self._advance()
         self._drop_skipped()
 
-    def _follow_network(self):
-        """A packet newer than all before has come: how late is it, counted in frames?"""
-        earliness = self.depth_frames + self._shift
-        self._highest = max(self._highest, earliness)
-        self._dip = max(self._dip, self._highest - earliness)
+    def _follow_network(self, n_early):
+        """A packet has come that many frames before it is too late: has one come earlier than that?"""
+        n_early += self._shift  # what was dropped or inserted here is not the network's
+        self._n_earliest = max(self._n_earliest, n_early)
+        self._dip = max(self._dip, self._n_earliest - n_early)
         self._n_calm += 1
-        if self._dip >= self.target_frames:
+        if self._dip >= self.target_frames and self.target_frames < self._max_frames:
             self.target_frames = min(self._dip + 1, self._max_frames)
             self._n_calm = 0
+            self._start_steering()
         elif self._n_calm >= _CALM_PACKETS:
             if self._dip + 1 < self.target_frames and self.target_frames > self._min_frames:
                 self.target_frames -= 1
             self._n_calm = 0
             self._dip = 0
-            self._highest = earliness
+            self._n_earliest = n_early
 
     def _start_steering(self):
         self._n_steer = 0
