@@ -1,21 +1,32 @@
 """What a hostile or broken network makes of a real packet: shorter, longer, with flipped bits, or nothing like it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 OVERSIZED_BYTES = 70_000  # more than a UDP datagram can have
 
+_IS_LONG_RUN = os.environ.get("PRESSROOM_LONG") == "1"
+FUZZ_TIMEOUT_S = 1_800 if _IS_LONG_RUN else 120  # for pytest: of one test
+_MAX_COLLECTED_BYTES = 4_096
+
 # 1,000 examples a parser, 100,000 in the long run; each within a second, whatever it contains.
-fuzz = settings(
-    max_examples=100_000 if os.environ.get("PRESSROOM_LONG") == "1" else 1_000,
+_fuzz_settings = settings(
+    max_examples=100_000 if _IS_LONG_RUN else 1_000,
     deadline=1_000,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def fuzz(test: Callable[..., None]) -> Any:
+    """Run a test decorated with `given` as often as a parser has to stand."""
+    return pytest.mark.timeout(FUZZ_TIMEOUT_S)(_fuzz_settings(test))
 
 
 def captures(folder: str, suffix: str = ".bin") -> list[bytes]:
@@ -55,13 +66,13 @@ def hostile_text(seeds: list[bytes]) -> st.SearchStrategy[str]:
 
 
 def examples(strategy: st.SearchStrategy[bytes]) -> list[bytes]:
-    """Return as many examples as a fuzzed test has, for tests that need a running loop."""
+    """Return as many examples as a fuzzed test has, for tests that need a running loop; no longer than a datagram."""
     collected: list[bytes] = []
 
-    @fuzz
+    @_fuzz_settings
     @given(example=strategy)
     def collect(example: bytes) -> None:
-        collected.append(example)
+        collected.append(example[:_MAX_COLLECTED_BYTES])
 
     collect()
     return collected

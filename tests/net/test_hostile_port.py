@@ -5,12 +5,14 @@ import time
 
 import pytest
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, DataChunk, SackChunk, serialize_packet
-from tests.net.mutations import captures, examples, hostile
+from tests.net.mutations import FUZZ_TIMEOUT_S, captures, examples, hostile
 from tests.net.peers import DEADLINE_S, raw_client, until
 
 from pressroom_host.webrtc.aiortc_parts import _BoundedSctp
 from pressroom_host.webrtc.mux import Mux
 from pressroom_host.webrtc.sctp_framing import is_well_framed
+
+pytestmark = pytest.mark.timeout(FUZZ_TIMEOUT_S)
 
 SEEDS = captures("stun") + captures("dtls") + captures("srtp")
 SCTP_SEEDS = captures("sctp")

@@ -126,6 +126,16 @@ def test_a_subscription_whose_section_vanishes_is_wanted_again():
     negotiation.answer(offer(section("0", "recvonly")))
     outcome = negotiation.answer(offer(section("1", "recvonly")))
     assert outcome.mid_to_track_id == {"1": "TR_a"}
+    assert [ended.track.sid for ended in outcome.unsubscribed] == ["TR_a"]
+    assert [started.track.sid for started in outcome.subscribed] == ["TR_a"]
+
+
+def test_nothing_is_kept_of_sections_that_vanished():
+    negotiation = Negotiation()
+    for number in range(100):
+        negotiation.want(track(f"TR_{number}"))
+        negotiation.answer(offer(section(f"mid-{number}", "recvonly")))
+    assert len(negotiation._carried_sid) == len(negotiation._subscribed) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pressroom_host.webrtc.sdp import Offer, SdpError, parse_offer, write_answer
 from .negotiation import Negotiation, Publication, Subscription
 from .participant import MAX_TRACKS, MetadataError, Participant, State
 from .room import Room
+from .signalling import Outbox, OutboxFull, join_response, leave_response
 from .tokens import AccessClaims
 from .tracks import OPUS_PAYLOAD_TYPE, PublishedTrack, Sink
 
@@ -30,25 +31,10 @@ log = structlog.get_logger(__name__)
 
 _RELIABLE = "_reliable"  # the data channels every client opens
 _LOSSY = "_lossy"
-_MAX_OUTBOX = 1_024  # signalling messages that a client has not taken yet
 _MAX_NAME_CHARS = 256
-_PING_INTERVAL_S = 5
-_PING_TIMEOUT_S = 15
-_SERVER_VERSION = "1.9.0"  # the LiveKit server whose protocol this speaks
-_PROTOCOL = 16
 
 Reason = rtc.RequestResponse.Reason
 DisconnectReason = models.DisconnectReason
-
-# A client that is sent away for one of these comes back at once, with everything fresh.
-_RECONNECT_REASONS = (DisconnectReason.STATE_MISMATCH, DisconnectReason.CONNECTION_TIMEOUT)
-
-
-def leave_response(reason: models.DisconnectReason) -> rtc.SignalResponse:
-    """Return the goodbye that tells a client whether to come back."""
-    is_welcome_back = reason in _RECONNECT_REASONS
-    action = rtc.LeaveRequest.Action.RECONNECT if is_welcome_back else rtc.LeaveRequest.Action.DISCONNECT
-    return rtc.SignalResponse(leave=rtc.LeaveRequest(reason=reason, action=action, can_reconnect=is_welcome_back))
 
 
 class ClientParticipant(Participant):
@@ -64,13 +50,12 @@ class ClientParticipant(Participant):
         self._sinks: dict[str, Sink] = {}  # by track sid, of subscriptions
         self._first_offer: Offer | None = None
         self._answer_version = 0
-        self._outbox: asyncio.Queue[rtc.SignalResponse | None] = asyncio.Queue(_MAX_OUTBOX)
-        self._has_ended = False  # the last message is in the outbox
+        self._outbox = Outbox()
         self._peer: Peer = mux.add_peer(self)
 
     async def run(self, socket: web.WebSocketResponse) -> None:
         """Join, serve the client until it is gone, leave."""
-        writer = asyncio.create_task(self._write(socket), name=f"signalling {self.sid}")
+        writer = asyncio.create_task(self._outbox.write_to(socket), name=f"signalling {self.sid}")
         try:
             self._enter()
             async for message in socket:
@@ -80,7 +65,7 @@ class ClientParticipant(Participant):
                     self.n_bad_requests += 1  # JSON signalling is not spoken
         finally:
             self.room.leave(self, DisconnectReason.SIGNAL_CLOSE)
-            self._send(None)
+            self._outbox.end()
             await self._peer.close()
             await asyncio.wait([writer])
 
@@ -117,7 +102,7 @@ class ClientParticipant(Participant):
     def on_removed(self, reason: models.DisconnectReason) -> None:
         if reason not in (DisconnectReason.CLIENT_INITIATED, DisconnectReason.SIGNAL_CLOSE):
             self._send(leave_response(reason))
-        self._send(None)
+        self._outbox.end()
 
     # From the peer connection.
 
@@ -151,7 +136,7 @@ class ClientParticipant(Participant):
                 self.update_metadata("", request.metadata, request.participant_attributes)
         self.room.join(self)
         others = [other for other in self.room.participants.values() if other is not self]
-        self._send(rtc.SignalResponse(join=self._join_response(others)))
+        self._send(join_response(self, others))
         for add_track in request.add_track_requests:
             self._on_add_track(add_track)
         if self._auto_subscribes:
@@ -160,21 +145,6 @@ class ClientParticipant(Participant):
                     self._want(track)
         if request.publisher_offer.sdp:
             self._on_offer(request.publisher_offer)
-
-    def _join_response(self, others: list[Participant]) -> rtc.JoinResponse:
-        return rtc.JoinResponse(
-            room=self.room.info(),
-            participant=self.info(),
-            other_participants=[other.info() for other in others],
-            server_version=_SERVER_VERSION,
-            ping_interval=_PING_INTERVAL_S,
-            ping_timeout=_PING_TIMEOUT_S,
-            fast_publish=True,
-            enabled_publish_codecs=[models.Codec(mime="audio/opus")],
-            server_info=models.ServerInfo(
-                edition=models.ServerInfo.Edition.Standard, version=_SERVER_VERSION, protocol=_PROTOCOL
-            ),
-        )
 
     # Requests.
 
@@ -230,6 +200,8 @@ class ClientParticipant(Participant):
             self._end_publication(publication)
         for publication in outcome.started:
             self._start_publication(publication)
+        for subscription in outcome.unsubscribed:
+            self._stop_subscription(subscription)
         for subscription in outcome.subscribed:
             self._start_subscription(subscription)
         if self._negotiation.should_ask_again():
@@ -355,9 +327,13 @@ class ClientParticipant(Participant):
     def _unsubscribe(self, track: PublishedTrack) -> None:
         subscription = self._negotiation.unwant(track)
         if subscription is not None:
-            track.remove_sink(self._sinks.pop(track.sid))
-            self._peer.forget_sent(track.ssrc)
+            self._stop_subscription(subscription)
             self._ask_for_offer()
+
+    def _stop_subscription(self, subscription: Subscription) -> None:
+        track = subscription.track
+        track.remove_sink(self._sinks.pop(track.sid))
+        self._peer.forget_sent(track.ssrc)
 
     def _ask_for_offer(self) -> None:
         """Only the client offers; it does when told how many sections it lacks, even if that is none."""
@@ -369,25 +345,11 @@ class ClientParticipant(Participant):
 
     # The outbox.
 
-    def _send(self, response: rtc.SignalResponse | None) -> None:
-        """None ends the conversation; nothing comes after it. A full outbox ends it too, without what was in it."""
-        if self._has_ended:
-            return
-        if self._outbox.full():
-            while not self._outbox.empty():
-                self._outbox.get_nowait()
-            self._send_away("signalling is not read")
-            return
-        self._has_ended = response is None
-        self._outbox.put_nowait(response)
-
-    async def _write(self, socket: web.WebSocketResponse) -> None:
+    def _send(self, response: rtc.SignalResponse) -> None:
         try:
-            while (response := await self._outbox.get()) is not None:
-                await socket.send_bytes(response.SerializeToString())
-        except ConnectionError:
-            log.info("signalling lost", room=self.room.name, identity=self.identity)
-        await socket.close()
+            self._outbox.put(response)
+        except OutboxFull as error:
+            self._send_away(str(error))
 
     def _send_away(self, why: str, reason: models.DisconnectReason = DisconnectReason.STATE_MISMATCH) -> None:
         if not self._is_in():

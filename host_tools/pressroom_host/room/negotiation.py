@@ -11,7 +11,6 @@ A publication ends when its section is offered without its track. To start or en
 client to offer again, with more sections if none is free.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pressroom_host.webrtc.sdp import AnsweredSection, Offer, OfferedSection, SentTrack
@@ -49,6 +48,7 @@ class Outcome:
     started: list[Publication] = field(default_factory=list)
     ended: list[Publication] = field(default_factory=list)
     subscribed: list[Subscription] = field(default_factory=list)
+    unsubscribed: list[Subscription] = field(default_factory=list)
 
 
 class Negotiation:
@@ -171,10 +171,12 @@ class Negotiation:
         if publication is not None:
             outcome.ended.append(publication)
 
-    def _drop_vanished(self, mids: Iterable[str], outcome: Outcome) -> None:
-        """JSEP never drops a section; a client that does loses what it carried."""
+    def _drop_vanished(self, mids: set[str], outcome: Outcome) -> None:
+        """JSEP never drops a section; a client that does loses what it carried, and a subscription is wanted anew."""
         for mid in self._published.keys() - mids:
             self._end_publication(mid, outcome)
         for mid in self._subscribed.keys() - mids:
-            track = self._subscribed.pop(mid).track
-            self.wanted[track.sid] = track
+            subscription = self._subscribed.pop(mid)
+            self.wanted[subscription.track.sid] = subscription.track
+            outcome.unsubscribed.append(subscription)
+        self._carried_sid = {mid: sid for mid, sid in self._carried_sid.items() if mid in mids}

@@ -18,10 +18,11 @@ from livekit.protocol import models
 from pressroom_host.errors import UserError
 from pressroom_host.webrtc.mux import Mux
 
-from .client import ClientParticipant, leave_response
+from .client import ClientParticipant
 from .join_request import MAX_TEXT_BYTES, JoinRequestError, parse_join_request
 from .member import Member, MemberListener
 from .room import Room
+from .signalling import leave_response
 from .tokens import AccessClaims, TokenError, require_join, verify
 
 log = structlog.get_logger(__name__)
