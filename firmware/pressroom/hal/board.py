@@ -5,7 +5,7 @@ import json
 
 import machine
 
-_PINS = {"mic": ("id", "sck", "ws", "sd"), "speaker": ("id", "sck", "ws", "sd"), "button": ("pin",), "led": ("pin",)}
+_NUMBERS = {"mic": ("id", "sck", "ws", "sd"), "speaker": ("id", "sck", "ws", "sd"), "button": ("pin",), "led": ("pin",)}
 _KINDS = {"mic": ("i2s",), "speaker": ("i2s",), "led": ("ws2812", "gpio")}
 
 
@@ -42,16 +42,9 @@ def load_board(path="/board.json"):
         raise BoardError("%s is missing; copy a file of boards/ to the device under that name" % path)
     except ValueError:
         raise BoardError("%s is not JSON; copy it to the device again" % path)
-    for key in ("name", "chip", "cpu_hz", "mic", "speaker", "button", "led"):
-        if key not in entries:
-            raise BoardError("%s: %s is missing; compare the files of boards/" % (path, key))
-    for part, keys in _PINS.items():
-        for key in keys:
-            if not isinstance(entries[part].get(key), int):
-                raise BoardError("%s: %s.%s must be a number; compare the files of boards/" % (path, part, key))
-    for part, kinds in _KINDS.items():
-        if entries[part].get("kind") not in kinds:
-            raise BoardError("%s: %s.kind must be one of: %s" % (path, part, ", ".join(kinds)))
+    fault = _fault_of(entries)
+    if fault:
+        raise BoardError("%s: %s; compare the files of boards/" % (path, fault))
     return Board(entries)
 
 
@@ -63,3 +56,24 @@ def device_id():
 def restart():
     """Begin again from power on; does not return."""
     machine.reset()
+
+
+def _fault_of(entries):
+    """Return what is wrong with a board file's content, or None."""
+    if not isinstance(entries, dict):
+        return "it is not an object"
+    for key in ("name", "chip", "cpu_hz", "mic", "speaker", "button", "led"):
+        if key not in entries:
+            return "%s is missing" % key
+    if not isinstance(entries["cpu_hz"], int):
+        return "cpu_hz must be a number"
+    for part, keys in _NUMBERS.items():
+        if not isinstance(entries[part], dict):
+            return "%s must be an object" % part
+        for key in keys:
+            if not isinstance(entries[part].get(key), int):
+                return "%s.%s must be a number" % (part, key)
+    for part, kinds in _KINDS.items():
+        if entries[part].get("kind") not in kinds:
+            return "%s.kind must be one of: %s" % (part, ", ".join(kinds))
+    return None

@@ -7,7 +7,7 @@ from micropython import const
 
 _RATE_HZ = const(16000)
 _DESCRIPTOR_BYTES = const(512)  # 256 frames: what DMA plays at a time, 16 ms
-_N_DESCRIPTORS = const(4)  # one is always being played: 48 ms wait
+_N_DESCRIPTORS = const(3)  # one is always being played: 32 ms wait, which is latency, and time to come with more
 
 
 class Speaker:

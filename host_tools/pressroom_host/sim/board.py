@@ -23,7 +23,11 @@ _MAX_LOG_LINES = 100_000
 _LAST_LINES = 5
 
 
-class LedTimeout(AssertionError):
+class NotSeen(AssertionError):
+    """What a test waited for did not happen in time."""
+
+
+class LedTimeout(NotSeen):
     """The LED did not show what was waited for."""
 
 
@@ -166,7 +170,10 @@ class SimulatedBoard:
 
     async def wait_led(self, state: str, timeout_s: float = 5.0) -> float:
         """Wait until the LED shows that state; returns at once if it does. Returns when it began to."""
-        await self._wait_until(lambda: self._led == state, timeout_s, f"the LED to show {state!r}")
+        try:
+            await self._wait_until(lambda: self._led == state, timeout_s, f"the LED to show {state!r}")
+        except NotSeen as error:
+            raise LedTimeout(str(error)) from None
         return next((at_s for at_s, kind, value in reversed(self.events) if (kind, value) == ("led", state)), 0.0)
 
     async def wait_event(self, kind: str, value: Any = None, *, since: int = 0, timeout_s: float = 5.0) -> float:
@@ -292,14 +299,14 @@ class SimulatedBoard:
     async def _wait_until(self, is_so: Callable[[], bool], timeout_s: float, what: str) -> None:
         deadline_s = time.monotonic() + timeout_s
         while not is_so():
-            if self._exit_code is not None and self._restart is None:
+            if self._exit_code is not None and (self._restart is None or self._restart.done()):
                 raise BoardStopped(f"the board ended while a test waited for {what}{self._last_words()}")
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), deadline_s - time.monotonic())
             except TimeoutError:
                 text = f"waited {timeout_s} s in vain for {what}; the LED shows {self._led!r}{self._last_words()}"
-                raise LedTimeout(text) from None
+                raise NotSeen(text) from None
 
     def _last_words(self) -> str:
         lines = self.log_lines[-_LAST_LINES:]

@@ -61,10 +61,28 @@ async def keep_dma_running():
         await asyncio.sleep_ms(_HOUSEKEEPING_MS)
 
 
+class Folder:
+    """A folder of the host as a filesystem: VfsPosix with a root, whose rename (until August 2026) renames nothing."""
+
+    def __init__(self, root):
+        self._root = root
+        self._inside = vfs.VfsPosix(root)
+        self._host = vfs.VfsPosix()
+
+    def rename(self, old, new):
+        self._host.rename(self._host_path(old), self._host_path(new))
+
+    def _host_path(self, path):
+        return self._root + path if path.startswith("/") else path
+
+    def __getattr__(self, name):
+        return getattr(self._inside, name)
+
+
 def mount(flash_folder, work_folder):
     vfs.umount("/")
-    vfs.mount(vfs.VfsPosix(flash_folder), "/")
-    vfs.mount(vfs.VfsPosix(work_folder), "/sim")
+    vfs.mount(Folder(flash_folder), "/")
+    vfs.mount(Folder(work_folder), "/sim")
     os.chdir("/")
     sys.path[:] = ["", ".frozen", "/lib"]
 
