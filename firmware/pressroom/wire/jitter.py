@@ -37,8 +37,8 @@ class JitterBuffer:
     """Takes packets as they come and gives frames as they are due, one every 20 ms.
 
     n_slots: frames it can hold, more than max_frames. frame_bytes: the longest frame. target_frames: the depth aimed at
-    in the beginning, from min_frames to max_frames. Nothing allocates per packet, as long as they come in one buffer that
-    has frame_bytes from `start` on; it is held, so a bytearray among them cannot be resized on the host.
+    in the beginning, from min_frames to max_frames. Nothing allocates per packet, as long as they come in one buffer
+    that has frame_bytes from `start` on; it is held, so a bytearray among them cannot be resized on the host.
     """
 
     __slots__ = (
