@@ -1,4 +1,4 @@
-"""The audio path allocates nothing per frame. Fed with 16-bit frames, so that it holds where small integers end at 2**30."""
+"""The audio path allocates nothing per frame. Fed with 16-bit frames: small integers may end at 2**30."""
 
 from portable import allocates_nothing
 

@@ -1,4 +1,4 @@
-"""A gateway without a room, for tests of the device: it answers as the link says, hears what comes, and speaks when told to."""
+"""A gateway without a room, for tests of the device: it answers as the link says, hears, and speaks when told to."""
 
 import asyncio
 import datetime
@@ -210,8 +210,12 @@ class FakeGateway:
             ),
         )
         welcome = {
-            "t": "welcome", "proto": 1, "session": self._session.session_id, "resumed": is_resumed,
-            "room": "kitchen", "identity": "attic",
+            "t": "welcome",
+            "proto": 1,
+            "session": self._session.session_id,
+            "resumed": is_resumed,
+            "room": "kitchen",
+            "identity": "attic",
             "media": {
                 "host": "127.0.0.1",
                 "port": self._udp.get_extra_info("sockname")[1],

@@ -85,7 +85,8 @@ class Device:
         self._downlink.set_volume(settings.volume)
         self._media = None  # while there is a gateway
         self._is_collected = True  # the garbage of the last talk
-        self._meter = Meter()
+        self._meter_up = Meter()
+        self._meter_down = Meter()
         self._stats = Stats(now_ms())
         self._pumped_ms = now_ms()
         self._pump_gap_ms = 0
@@ -129,7 +130,8 @@ class Device:
             udp = NoUdp()
         self._media = Media(settings, L16, udp, self._socket, self._downlink, self._random_bytes, now_ms)
         self._uplink.open(self._media)
-        self._meter.restart()
+        self._meter_up.restart()
+        self._meter_down.restart()
         self._log.line(
             "state=ready room=%s identity=%s resumed=%d"
             % (quoted(message["room"]), quoted(message["identity"]), message["resumed"]),
@@ -221,14 +223,17 @@ class Device:
         if gap_ms > self._pump_gap_ms:
             self._pump_gap_ms = gap_ms
         self._pumped_ms = now_ms
-        n_frames = self._uplink.n_sent_frames + self._downlink.n_played_frames
-        self._meter.begin()
+        is_over_udp = self._media is not None and self._media.path.way == UDP
+        n_frames = self._uplink.n_sent_frames
+        self._meter_up.begin()
         self._uplink.poll(now_ms)
+        self._meter_up.end(self._uplink.n_sent_frames - n_frames, is_over_udp and self._uplink.is_talking)
+        n_frames = self._downlink.n_played_frames
+        self._meter_down.begin()
         if self._media is not None:
             self._media.poll(now_ms)
         self._downlink.poll(now_ms)
-        n_frames = self._uplink.n_sent_frames + self._downlink.n_played_frames - n_frames
-        self._meter.end(n_frames if self._media is not None and self._media.path.way == UDP else 0)
+        self._meter_down.end(self._downlink.n_played_frames - n_frames, is_over_udp and self._downlink.is_playing)
         self._link.poll(now_ms)
         self._show()
         if self._uplink.state == MUTED and not self._is_collected:
@@ -277,8 +282,8 @@ class Device:
             "n_fallbacks": media.path.n_fallbacks if media else 0,
             "n_links": self._link.n_links,
             "n_bad_messages": session.n_bad_messages,
-            "n_metered": self._meter.n_frames,
-            "n_alloc_bytes": self._meter.n_bytes,
+            "n_metered": self._meter_up.n_frames + self._meter_down.n_frames,
+            "n_alloc_bytes": self._meter_up.n_bytes + self._meter_down.n_bytes,
             "depth_frames": jitter.depth_frames,
             "pump_gap_ms": self._pump_gap_ms,
         }

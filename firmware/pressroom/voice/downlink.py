@@ -25,6 +25,7 @@ class Downlink:
     def __init__(self, jitter, codec, speaker):
         self.jitter = jitter
         self.is_speaking = False  # does somebody say something to us?
+        self.is_playing = False  # from the first frame of a spurt until there was none for a while
         self.is_silenced = False  # what comes is not played: the microphone is open, and would hear it
         self.n_played_frames = 0
         self.n_unknown_packets = 0
@@ -32,7 +33,6 @@ class Downlink:
         self._speaker = speaker
         self._gain_q8 = _UNITY_Q8
         self._loud_ms = 0
-        self._is_in_spurt = False
         self._frame = bytearray(codec.max_frame_bytes)
         self._pcm_frame = bytearray(2 * codec.frame_samples)
         self._silence = bytes(2 * codec.frame_samples)
@@ -61,7 +61,7 @@ class Downlink:
         self.jitter.flush()
         self._codec.reset()
         self._n_written_bytes = len(self._now_written)
-        self._is_in_spurt = False
+        self.is_playing = False
         self.is_speaking = False
 
     def poll(self, now_ms):
@@ -82,11 +82,11 @@ class Downlink:
         """Make the next frame to be written; False where there is none."""
         n_bytes = self.jitter.take_into(self._frame, now_ms)
         if n_bytes < 0:
-            if self._is_in_spurt:
-                self._is_in_spurt = False
+            if self.is_playing:
+                self.is_playing = False
                 self._codec.reset()
             return False
-        if not self._is_in_spurt:
+        if not self.is_playing:
             self._begin_spurt()
         if n_bytes:
             self._codec.decode_into(self._frame, n_bytes, self._pcm_frame)
@@ -106,7 +106,7 @@ class Downlink:
         return True
 
     def _begin_spurt(self):
-        self._is_in_spurt = True
+        self.is_playing = True
         n_left = _MAX_FRAMES
         while n_left and self._speaker.write(self._silence, 0) == len(self._silence):
             n_left -= 1

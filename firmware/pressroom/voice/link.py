@@ -19,9 +19,7 @@ from ..wire.session import (
 from .log import quoted
 
 _KIND_MEDIA = const(1)
-_STABLE_MS = const(
-    2_000
-)  # a link that lasted less does not begin the count of tries anew: a gateway may refuse us by closing
+_STABLE_MS = const(2_000)  # after a shorter one the tries are counted on: a gateway may refuse us by closing
 
 # What to do about a refusal that did not bring its own sentence.
 _ADVICE = {
@@ -50,8 +48,8 @@ class LinkFailed(Exception):
 class Link:
     """Keeps a DeviceSession talking to its gateway: dials, greets, receives, and dials again.
 
-    socket: `async connect(url, pins, token, timeout_ms)` and `async receive()` -> str or bytes-like raise LinkFailed, the
-    first also LinkRefused; `send_text(text)`; `close()`, after which receive raises.
+    socket: `async connect(url, pins, token, timeout_ms)` and `async receive()` -> str or bytes-like raise LinkFailed,
+    the first also LinkRefused; `send_text(text)`; `close()`, after which receive raises.
     listener, given to `run`: `welcomed(message, now_ms)`, `link_down(now_ms)`, `message_came(message, now_ms)`,
     `media_came(packet, now_ms)`.
     """

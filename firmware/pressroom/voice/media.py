@@ -23,9 +23,8 @@ class Media:
 
     def __init__(self, settings, codec, udp, socket, downlink, random_bytes, now_ms):
         self.path = MediaPath(now_ms)
-        first_seq = (
-            int.from_bytes(random_bytes(2), "big") & 0x7FFF
-        )  # below 2**15: the rollover counter begins unambiguously
+        # Below 2**15, or the receiver may take a first packet that is late for one before a rollover.
+        first_seq = int.from_bytes(random_bytes(2), "big") & 0x7FFF
         self.rtp_out = rtp.RtpOut(
             ssrc_bytes(settings["ssrc_up"]), codec.payload_type, first_seq, random_bytes(4), codec.ticks_per_frame
         )

@@ -8,7 +8,7 @@ _UNSUPPORTED_METHOD = const(1400)  # LiveKit's RpcError codes
 
 
 class Room:
-    """Kept from the messages of the gateway, each list bounded: what finds no place is counted, the audio does not need it."""
+    """Kept from the messages of the gateway, within bounds; what finds no place is counted: audio does not need it."""
 
     def __init__(self):
         self.name = None

@@ -11,7 +11,7 @@ _GAUGES = ("depth_frames", "pump_gap_ms")  # what is not a count that only grows
 
 
 class Meter:
-    """Bytes of garbage the audio path makes, where MicroPython counts them (its unix port does, the chip's firmware does not).
+    """Bytes of garbage one direction of the audio makes, where MicroPython counts them: its unix port does, the chip's does not.
 
     What is given back at once, as the state of a deep call, is no garbage.
     """
@@ -24,13 +24,13 @@ class Meter:
         self._before_bytes = 0
 
     def begin(self):
-        """The audio path is about to run."""
+        """One direction is about to run."""
         if self._is_counting:
             self._before_bytes = micropython.mem_current()
 
-    def end(self, n_frames):
+    def end(self, n_frames, is_streaming):
         """It has run, and moved n_frames; only a steady stream is counted."""
-        if not self._is_counting or not n_frames:
+        if not self._is_counting or not is_streaming:
             return
         if self._n_warm_frames < _WARM_FRAMES:
             self._n_warm_frames += n_frames
@@ -39,7 +39,7 @@ class Meter:
         self.n_bytes += micropython.mem_current() - self._before_bytes
 
     def restart(self):
-        """A stream begins."""
+        """A stream with new keys begins."""
         self._n_warm_frames = 0
 
 

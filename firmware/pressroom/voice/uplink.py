@@ -5,7 +5,7 @@
      TALKING  it is sent, after the pre-roll                   end_talk              -> ENDING
      ENDING   it is sent                                       the last one was sent -> MUTED
 
-RTP time runs with the microphone in every state: the timestamp of `rtp_out` is always that of the oldest frame that waits.
+RTP time runs with the microphone in every state: the timestamp of `rtp_out` is that of the oldest frame that waits.
 Without media (the link is lost) a talk keeps its newest pre-roll; what drops out of that is lost and counted.
 """
 
