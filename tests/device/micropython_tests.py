@@ -24,7 +24,7 @@ def in_file(name: str) -> Callable[[Callable[..., object]], Callable[..., object
 
 
 async def run(name: str, function: str, *arguments: object, workdir: Path | None = None) -> str:
-    """Run it in a process of its own, over the stand-ins and the firmware; fail with its traceback, return its output."""
+    """Run it in a process of its own, over stand-ins and firmware; fail with its traceback, return its output."""
     folders = ":".join(str(folder) for folder in (_FOLDER, _STANDINS, assets.firmware_folder()))
     command = [micropython_program(), "-X", "heapsize=2M", str(_FOLDER / "run.py"), folders, name, function]
     process = await asyncio.create_subprocess_exec(

@@ -6,5 +6,5 @@ from micropython_tests import in_file, run
 
 
 @in_file("dsp_twins")
-def test_the_twins_agree(function: str, tmp_path: Path):
-    run("dsp_twins", function, tmp_path)
+async def test_the_twins_agree(function: str, tmp_path: Path):
+    await run("dsp_twins", function, workdir=tmp_path)
