@@ -77,6 +77,7 @@ class Bridge:
         self.n_undelivered_frames = 0  # for a device without a link
         self.n_long_messages = 0  # too long for the device
         self.device_stats: dict[str, int] = {}
+        self.codec_up = self.codec_down = ""  # of the present welcome
         self._media_port = media_port
         self._on_ended = on_ended
         self._link: Link | None = None
@@ -106,8 +107,8 @@ class Bridge:
             old_link.close()
         if self.leg is not None:
             self.leg.close()
-        codec_up = next(codec for codec in UPLINK_CODECS if codec in hello["caps"]["up"])
-        codec_down = next(codec for codec in DOWNLINK_CODECS if codec in hello["caps"]["dn"])
+        self.codec_up = next(codec for codec in UPLINK_CODECS if codec in hello["caps"]["up"])
+        self.codec_down = next(codec for codec in DOWNLINK_CODECS if codec in hello["caps"]["dn"])
         self.leg = Leg(
             self._media_port,
             rtp.PT_L16,
@@ -126,7 +127,7 @@ class Bridge:
             "resumed": is_resumed,
             "room": self._participant.room_name,
             "identity": self._participant.identity,
-            "media": self.leg.settings(*media_address, codec_up, codec_down),
+            "media": self.leg.settings(*media_address, self.codec_up, self.codec_down),
         }
         self.session.welcome(welcome, hello.get("muted", True), _now_ms())
         self._settle()
