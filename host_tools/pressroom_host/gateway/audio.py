@@ -1,84 +1,113 @@
-"""Opus and linear PCM, in both directions; the one file that knows libopus. No I/O.
+"""Audio of a device as the gateway handles it: 16 kHz, mono, 16 bit; the only place that knows libopus.
 
-PCM is 16 kHz mono, int16, 20 ms (320 samples) a frame, as devices speak it.
-Source: RFC 6716 (Opus), RFC 7587 (Opus in RTP), RFC 3551 section 4.5.11 (L16).
+A `pcm_frame` is 20 ms as 640 bytes in this machine's byte order.
 """
 
+import ctypes
+from array import array
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
-import numpy.typing as npt
-from opuslib_next import APPLICATION_AUDIO, Decoder, Encoder
-from opuslib_next.api import decoder as libopus_decoder
-from opuslib_next.exceptions import OpusError
+import opuslib_next
+from opuslib_next.api import c_int16_pointer
+from opuslib_next.api.decoder import libopus_decode
+from opuslib_next.api.encoder import libopus_encode
 
-RATE_HZ = 16_000
-FRAME_SAMPLES = 320
-L16_FRAME_BYTES = 2 * FRAME_SAMPLES
+RATE_HZ: Final = 16_000
+FRAME_MS: Final = 20
+FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1000
+FRAME_BYTES: Final = 2 * FRAME_SAMPLES
+SILENCE: Final = bytes(FRAME_BYTES)
 
-Pcm = npt.NDArray[np.int16]
-
-_MAX_PACKET_SAMPLES = 1_920  # 120 ms, the longest Opus packet (RFC 6716 section 2)
-_MAX_OPUS_BYTES = 1_275  # RFC 6716 section 3.4
-_BITRATE_BPS = 40_000
-_COMPLEXITY = 5
-_DTX_BYTES = 3  # a packet this short carries no speech: DTX (RFC 6716 section 2.1.9), or a server's silence
+_MAX_PACKET_SAMPLES = RATE_HZ * 120 // 1000  # RFC 6716 section 3.4, R5: 120 ms
+_MAX_OPUS_BYTES = 1_275
+_IS_LITTLE_ENDIAN = array("h", b"\1\0")[0] == 1
 
 
-class OpusUnreadable(Exception):
-    """libopus could not make sense of a packet."""
+class OpusError(Exception):
+    """libopus does not take this packet."""
 
 
-class OpusWriter:
-    """Encodes frames of PCM for the room: wide-band speech."""
+class OpusEncoder:
+    """CELT (restricted low delay): 2.5 ms of lookahead, and 40 us a frame at complexity 5, where speech gains nothing more.
 
-    def __init__(self, bitrate_bps: int = _BITRATE_BPS) -> None:
-        self._encoder = Encoder(RATE_HZ, 1, APPLICATION_AUDIO)
+    bitrate_bps: the average, or of every packet where is_constant.
+    """
+
+    __slots__ = ("_encoder", "_opus")
+
+    def __init__(self, bitrate_bps: int, is_constant: bool = False, complexity: int = 5) -> None:
+        self._encoder = opuslib_next.Encoder(RATE_HZ, 1, opuslib_next.APPLICATION_RESTRICTED_LOWDELAY)
         self._encoder.bitrate = bitrate_bps
-        self._encoder.complexity = _COMPLEXITY
+        self._encoder.complexity = complexity
+        self._encoder.vbr = 0 if is_constant else 1
+        self._opus = (ctypes.c_char * _MAX_OPUS_BYTES)()
 
     def encode(self, pcm_frame: bytes) -> bytes:
-        """Return the Opus packet for 640 bytes of native int16 PCM."""
-        packet: bytes = self._encoder.encode(pcm_frame, FRAME_SAMPLES)
-        return packet
+        """Return one Opus packet of 20 ms. pcm_frame: exactly FRAME_BYTES."""
+        pcm = ctypes.cast(pcm_frame, c_int16_pointer)
+        n_bytes = libopus_encode(self._encoder.encoder_state, pcm, FRAME_SAMPLES, self._opus, _MAX_OPUS_BYTES)
+        if n_bytes < 0:
+            raise OpusError(f"libopus: error {n_bytes}")
+        return self._opus[:n_bytes]
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._encoder.reset_state()
 
 
-class OpusReader:
-    """Decodes one talker's packets to PCM."""
+class OpusDecoder:
+    """Any Opus (stereo, full band, 2.5 to 60 ms a frame) to 16 kHz mono."""
+
+    __slots__ = ("_decoder", "_pcm")
 
     def __init__(self) -> None:
-        self._decoder = Decoder(RATE_HZ, 1)
+        self._decoder = opuslib_next.Decoder(RATE_HZ, 1)
+        self._pcm = (ctypes.c_int16 * _MAX_PACKET_SAMPLES)()
 
-    def decode(self, packet: bytes) -> Pcm:
-        """Return the samples of a packet, 40 to 1,920 of them. Raises OpusUnreadable."""
-        try:
-            return np.frombuffer(self._decoder.decode(packet, _MAX_PACKET_SAMPLES), dtype=np.int16)
-        except OpusError as error:
-            raise OpusUnreadable(f"{len(packet)} bytes are no Opus packet: {error}") from None
+    def decode(self, opus: bytes) -> bytes:
+        """Return the samples of a packet. Raises OpusError."""
+        return self._decode(opus, _MAX_PACKET_SAMPLES, is_fec=False)
 
-    def conceal(self, n_samples: int) -> Pcm:
-        """Return what libopus puts in place of lost samples (a multiple of 40)."""
-        state = self._decoder.decoder_state
-        return np.frombuffer(libopus_decoder.decode(state, None, 0, n_samples, False, 1), dtype=np.int16)
+    def recover(self, opus: bytes, n_samples: int) -> bytes:
+        """Return the n_samples lost just before the packet `opus`, from what it carries of them, else concealed."""
+        return self._decode(opus, n_samples, is_fec=True)
 
+    def conceal(self, n_samples: int) -> bytes:
+        """Return n_samples in place of a lost packet. n_samples: a multiple of 40 (2.5 ms)."""
+        return self._decode(None, n_samples, is_fec=False)
 
-def is_silence(opus_packet: bytes) -> bool:
-    """Is this a packet that carries no sound at all?"""
-    return len(opus_packet) <= _DTX_BYTES
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._decoder.reset_state()
 
-
-def pcm_of_l16(payload: bytes) -> bytes:
-    """Return native int16 PCM from L16, which is big-endian."""
-    return np.frombuffer(payload, dtype=">i2").astype(np.int16).tobytes()
-
-
-def l16_of_pcm(pcm: Pcm) -> bytes:
-    """Return L16, which is big-endian."""
-    return pcm.astype(">i2").tobytes()
+    def _decode(self, opus: bytes | None, n_samples: int, is_fec: bool) -> bytes:
+        n_opus_bytes = len(opus) if opus is not None else 0
+        n_decoded = libopus_decode(self._decoder.decoder_state, opus, n_opus_bytes, self._pcm, n_samples, int(is_fec))
+        if n_decoded < 0:
+            raise OpusError(f"libopus: error {n_decoded}")
+        return ctypes.string_at(self._pcm, 2 * n_decoded)
 
 
-def mix(frames: list[Pcm]) -> Pcm:
-    """Add frames of the same length; what is too loud together is clipped."""
-    if len(frames) == 1:
-        return frames[0]
-    total = np.sum(np.stack(frames).astype(np.int32), axis=0)
-    clipped: Pcm = np.clip(total, -32_768, 32_767).astype(np.int16)
-    return clipped
+def swap_bytes(pcm: bytes) -> bytes:
+    """Turn samples of this machine into those of L16, which are big-endian (RFC 3551 section 4.5.11), and back."""
+    if not _IS_LITTLE_ENDIAN:
+        return pcm
+    samples = array("h", pcm)
+    samples.byteswap()
+    return samples.tobytes()
+
+
+def peak(pcm: bytes) -> int:
+    """Return the largest magnitude among the samples."""
+    samples = np.frombuffer(pcm, dtype=np.int16)
+    return max(int(samples.max()), -int(samples.min()))
+
+
+def mix(pcm_frames: Sequence[bytes]) -> bytes:
+    """Return the sum of frames of one length, saturated."""
+    if len(pcm_frames) == 1:
+        return pcm_frames[0]
+    total = np.sum([np.frombuffer(frame, dtype=np.int16) for frame in pcm_frames], axis=0, dtype=np.int32)
+    return total.clip(-32_768, 32_767).astype(np.int16).tobytes()

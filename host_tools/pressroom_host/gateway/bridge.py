@@ -28,7 +28,7 @@ from pressroom.wire.session import (
 )
 from pressroom_host.room.tokens import AccessClaims
 
-from .audio import L16_FRAME_BYTES, Pcm, l16_of_pcm
+from .audio import FRAME_BYTES, swap_bytes
 from .downlink import Downlink
 from .media import Leg, MediaPort
 from .room_port import RoomParticipant, RoomPort, RoomTrack
@@ -45,7 +45,7 @@ DOWNLINK_CODECS = ("l16",)
 _TRACK_NAME = "microphone"
 _L16_TICKS_PER_FRAME = 320
 _SRTP_TAG_BYTES = 10
-_DOWNLINK_BYTES = rtp.HEADER_BYTES + L16_FRAME_BYTES + _SRTP_TAG_BYTES
+_DOWNLINK_BYTES = rtp.HEADER_BYTES + FRAME_BYTES + _SRTP_TAG_BYTES
 _MAX_ATTRIBUTES_BYTES = 1_024
 _AGENT_STATE = "lk.agent.state"
 
@@ -317,13 +317,13 @@ class Bridge:
             message["attributes"] = attributes  # type: ignore[assignment]
         self._tell({**message, "name": info.name[:64]})
 
-    def _send_frame(self, pcm: Pcm, n_skipped: int, is_marked: bool) -> None:
+    def _send_frame(self, pcm: bytes, n_skipped: int, is_marked: bool) -> None:
         if self.leg is None or self.session.state != READY:
             self.n_undelivered_frames += 1
             return
         if n_skipped:
             self.leg.skip_time(n_skipped)
-        self.leg.send_audio(l16_of_pcm(pcm), is_marked)
+        self.leg.send_audio(swap_bytes(pcm), is_marked)
 
     def _schedule_tick(self) -> None:
         at_s = self.downlink.next_tick_s

@@ -26,7 +26,7 @@ from pressroom_host.room.tokens import AccessClaims, GrantMissing
 from .bridge import DOWNLINK_CODECS, UPLINK_CODECS, Bridge
 from .media import MediaPort, PortInUse
 from .room_port import RoomPort
-from .tokens import DeviceRefused, DeviceTokens
+from .tokens import Refusal, TokenGate
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,14 @@ _MAX_UNSENT_BYTES = 32_768  # a second and a half of L16: what a slow link does 
 _REVOKED_CHECK_S = 2.0
 _MEDIA_KIND = 1
 _LINK_SPEAKS_PROTO = (PROTO,)
+
+
+class _Unfit(Exception):
+    """A device with a good token that cannot be served. reason: as in `leave`; the text says what to do."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class WebSocketLink:
@@ -106,11 +114,11 @@ class DeviceServer:
     """Lets devices in, and finds the Bridge of a Session that is resumed."""
 
     def __init__(
-        self, tokens: DeviceTokens, room_port: RoomPort, media_port: MediaPort, advertise: tuple[str | None, int | None]
+        self, gate: TokenGate, room_port: RoomPort, media_port: MediaPort, advertise: tuple[str | None, int | None]
     ) -> None:
         self.port = 0
         self.bridges: dict[str, Bridge] = {}  # by session id
-        self._tokens = tokens
+        self._gate = gate
         self._room_port = room_port
         self._media_port = media_port
         self._advertise = advertise
@@ -145,12 +153,11 @@ class DeviceServer:
             await self._runner.cleanup()
 
     async def _get_device(self, request: web.Request) -> web.StreamResponse:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         try:
-            claims = self._tokens.check(token if scheme == "Bearer" else "")
-        except DeviceRefused as refusal:
+            claims = self._gate.admit(request.headers.get("Authorization", ""))
+        except Refusal as refusal:
             log.info("device refused", reason=refusal.reason, peer=request.remote)
-            return _refusal(403 if refusal.reason == "WRONG_ROOM" else 401, refusal.reason, str(refusal))
+            return _refusal(refusal.status, refusal.reason, refusal.message)
         if self._links.total() >= _MAX_LINKS or self._links[claims.jti] >= _MAX_LINKS_OF_TOKEN:
             return _refusal(503, "TOO_MANY", "too many links are open; the next try may find a place")
         self._links[claims.jti] += 1
@@ -190,11 +197,11 @@ class DeviceServer:
             _check_hello(hello)
             return await self._attach(hello, link, claims, request)
         except TimeoutError:
-            refusal = DeviceRefused("BAD_MESSAGE", "no hello came")
-        except DeviceRefused as error:
+            refusal = _Unfit("BAD_MESSAGE", "no hello came")
+        except _Unfit as error:
             refusal = error
         except GrantMissing as error:
-            refusal = DeviceRefused("WRONG_ROOM", str(error))
+            refusal = _Unfit("WRONG_ROOM", str(error))
         log.info("device refused", reason=refusal.reason, identity=claims.identity, why=str(refusal))
         link.send_text(
             encode({"t": "leave", "action": "DISCONNECT", "reason": refusal.reason, "message": str(refusal)})
@@ -230,21 +237,23 @@ class DeviceServer:
     async def _end_revoked(self) -> None:
         while True:
             await asyncio.sleep(_REVOKED_CHECK_S)
+            if not self._gate.reload():
+                continue
             for bridge in list(self.bridges.values()):
-                if self._tokens.is_revoked(bridge.claims.jti):
+                if self._gate.is_denied(bridge.claims.jti):
                     bridge.leave("DISCONNECT", "TOKEN_REVOKED", "the token was revoked; make a new one")
 
 
 async def _read_hello(socket: web.WebSocketResponse) -> dict[str, Any]:
     frame = await socket.receive()
     if frame.type != WSMsgType.TEXT:
-        raise DeviceRefused("BAD_MESSAGE", "the first frame must be a hello")
+        raise _Unfit("BAD_MESSAGE", "the first frame must be a hello")
     try:
         message = parse(frame.data)
     except MessageError as error:
-        raise DeviceRefused("BAD_MESSAGE", str(error)[:200]) from None
+        raise _Unfit("BAD_MESSAGE", str(error)[:200]) from None
     if message is None or message["t"] != "hello":
-        raise DeviceRefused("BAD_MESSAGE", "the first message must be a hello")
+        raise _Unfit("BAD_MESSAGE", "the first message must be a hello")
     return message
 
 
@@ -252,12 +261,12 @@ def _check_hello(hello: dict[str, Any]) -> None:
     if hello["proto"] not in _LINK_SPEAKS_PROTO:
         spoken = ", ".join(map(str, _LINK_SPEAKS_PROTO))
         which = "firmware" if hello["proto"] < PROTO else "gateway"
-        raise DeviceRefused(
+        raise _Unfit(
             "UPGRADE_REQUIRED", f"the device speaks proto {hello['proto']}, this gateway {spoken}; update the {which}"
         )
     for direction, codecs in (("up", UPLINK_CODECS), ("dn", DOWNLINK_CODECS)):
         if not set(codecs) & set(hello["caps"][direction]):
-            raise DeviceRefused("NO_COMMON_CODEC", f"caps.{direction} has none of {', '.join(codecs)}")
+            raise _Unfit("NO_COMMON_CODEC", f"caps.{direction} has none of {', '.join(codecs)}")
 
 
 def _is_same_device(bridge: Bridge, claims: AccessClaims) -> bool:

@@ -7,18 +7,17 @@ several are mixed at a tick of 20 ms that takes what is there, with one frame of
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
 from pressroom.wire import rtp
 from pressroom.wire.seq import seq_between
 
-from .audio import FRAME_SAMPLES, RATE_HZ, OpusReader, OpusUnreadable, Pcm, is_silence, mix
+from .audio import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, OpusDecoder, OpusError, mix
 
-_FRAME_S = FRAME_SAMPLES / RATE_HZ
+_FRAME_S = FRAME_MS / 1_000
 _MAX_TALKERS = 16
 _ACTIVE_S = 0.1  # a talker who sent nothing for this long is silent
 _SLACK_FRAMES = 2  # one to take at the tick, and one of slack
 _MAX_CONCEALED_PACKETS = 3
+_SILENCE_BYTES = 3  # a packet so short has no speech: DTX (RFC 6716 section 2.1.9), or a server's silence
 _PAUSE_S = 0.2  # after that a spurt begins
 
 
@@ -26,14 +25,14 @@ class Talker:
     """One subscribed track."""
 
     def __init__(self) -> None:
-        self.frames: deque[Pcm] = deque(maxlen=_SLACK_FRAMES)
+        self.frames: deque[bytes] = deque(maxlen=_SLACK_FRAMES)
         self.heard_s = -1.0e9
-        self._reader = OpusReader()
-        self._rest = np.zeros(0, np.int16)
+        self._reader = OpusDecoder()
+        self._rest = b""
         self._last_seq: int | None = None
         self._n_samples = FRAME_SAMPLES
 
-    def decode(self, packet: bytes, stats: "Downlink") -> list[Pcm]:
+    def decode(self, packet: bytes, stats: "Downlink") -> list[bytes]:
         """Return the whole frames that this packet completes, lost ones before it concealed."""
         seq = rtp.seq(packet)
         n_ahead = 1 if self._last_seq is None else seq_between(self._last_seq, seq)
@@ -42,8 +41,8 @@ class Talker:
             return []
         self._last_seq = seq
         opus = packet[rtp.payload_start(packet, len(packet)) : rtp.payload_end(packet, len(packet))]
-        if is_silence(opus):
-            self._rest = self._rest[:0]
+        if len(opus) <= _SILENCE_BYTES:
+            self._rest = b""
             return []
         pieces = [self._rest]
         if n_ahead > 1:
@@ -52,20 +51,20 @@ class Talker:
                 pieces += [self._reader.conceal(self._n_samples) for _ in range(n_ahead - 1)]
         try:
             pcm = self._reader.decode(opus)
-        except OpusUnreadable:
+        except OpusError:
             stats.n_unreadable += 1
             return []
-        self._n_samples = len(pcm)
+        self._n_samples = len(pcm) // 2
         pieces.append(pcm)
-        samples = np.concatenate(pieces)
-        n_frames = len(samples) // FRAME_SAMPLES
-        self._rest = samples[n_frames * FRAME_SAMPLES :]
-        return [samples[i * FRAME_SAMPLES : (i + 1) * FRAME_SAMPLES] for i in range(n_frames)]
+        samples = b"".join(pieces)
+        n_whole = len(samples) - len(samples) % FRAME_BYTES
+        self._rest = samples[n_whole:]
+        return [samples[i : i + FRAME_BYTES] for i in range(0, n_whole, FRAME_BYTES)]
 
     def forget(self) -> None:
         """Drop what waits."""
         self.frames.clear()
-        self._rest = self._rest[:0]
+        self._rest = b""
 
 
 class Downlink:
@@ -75,7 +74,7 @@ class Downlink:
     now_s: seconds of a monotonic clock. While `next_tick_s` is not None, `tick` must be called then.
     """
 
-    def __init__(self, send_frame: Callable[[Pcm, int, bool], None]) -> None:
+    def __init__(self, send_frame: Callable[[bytes, int, bool], None]) -> None:
         self.next_tick_s: float | None = None
         self.n_sent = 0
         self.n_lost = 0
@@ -136,7 +135,7 @@ class Downlink:
     def _is_alone(self, talker: Talker, now_s: float) -> bool:
         return all(other is talker or now_s - other.heard_s >= _ACTIVE_S for other in self._talkers.values())
 
-    def _send(self, frame: Pcm, now_s: float) -> None:
+    def _send(self, frame: bytes, now_s: float) -> None:
         n_skipped = 0
         is_marked = self._sent_s is None or now_s - self._sent_s >= _PAUSE_S
         if is_marked and self._sent_s is not None:

@@ -11,10 +11,10 @@ from pressroom_host.room.server import RoomServer
 
 from .device_server import DeviceServer
 from .embedded_room import EmbeddedRoom
-from .identity import Identity, load_or_make
+from .identity import Identity, load_or_make_identity
 from .media import MediaPort, PortInUse
-from .state import StateFolder
-from .tokens import DeviceTokens
+from .state import StateFolder, StateLock
+from .tokens import ApiKey, TokenBook, TokenGate, load_or_make_api_key
 
 log = structlog.get_logger(__name__)
 
@@ -43,16 +43,19 @@ class GatewayConfig:
 class Gateway:
     """Devices come in at `device_url`, LiveKit clients at `room_url`."""
 
-    def __init__(self, config: GatewayConfig, state: StateFolder, identity: Identity, tokens: DeviceTokens) -> None:
+    def __init__(self, config: GatewayConfig, identity: Identity, api_key: ApiKey, lock: StateLock) -> None:
         self.config = config
-        self.tokens = tokens
         self.certificate_pin = identity.pin
-        self.api_key, self.api_secret = state.api_credentials()
-        self._state = state
+        self.api_key = api_key.key
+        self.api_secret = api_key.secret
         self._identity = identity
+        self._lock = lock
         self._room: EmbeddedRoom | None = None
         self._media_port: MediaPort | None = None
         self._devices: DeviceServer | None = None
+        state = StateFolder(config.state_dir)
+        self._book = TokenBook(state, api_key)
+        self._gate = TokenGate(state, api_key)
 
     @classmethod
     async def start(cls, config: GatewayConfig) -> "Gateway":
@@ -60,12 +63,12 @@ class Gateway:
         if config.is_plain and not _is_loopback(config.host):
             raise AddressUnusable(f"plain ws is for loopback only, and {config.host} is not; leave TLS on")
         advertise = _host_and_port(config.advertise)
-        state = StateFolder(config.state_dir)
-        state.lock()
+        state = StateFolder.open(config.state_dir)
+        lock = state.lock("a gateway")
         try:
-            gateway = cls(config, state, load_or_make(state), DeviceTokens(state))
+            gateway = cls(config, load_or_make_identity(state), load_or_make_api_key(state), lock)
         except UserError:
-            state.unlock()
+            lock.release()
             raise
         try:
             await gateway._open(advertise)
@@ -82,7 +85,7 @@ class Gateway:
             self._media_port.close()
         if self._room is not None:
             await self._room.stop()
-        self._state.unlock()
+        self._lock.release()
 
     @property
     def device_url(self) -> str:
@@ -110,7 +113,7 @@ class Gateway:
 
     def create_device_token(self, identity: str, room: str, *, name: str = "") -> str:
         """Return a new token for a device."""
-        return self.tokens.create(identity, room, name=name)
+        return self._book.create(identity, room, name)[0]
 
     async def _open(self, advertise: tuple[str | None, int | None]) -> None:
         config = self.config
@@ -122,8 +125,8 @@ class Gateway:
             ) from None
         self._room = EmbeddedRoom(server)
         self._media_port = MediaPort.open(config.host, config.udp_port)
-        self._devices = DeviceServer(self.tokens, self._room, self._media_port, advertise)
-        await self._devices.listen(config.host, config.port, None if config.is_plain else self._identity.tls)
+        self._devices = DeviceServer(self._gate, self._room, self._media_port, advertise)
+        await self._devices.listen(config.host, config.port, None if config.is_plain else self._identity.ssl_context())
         log.info("gateway up", device_url=self.device_url, room_url=server.url, udp_port=self._media_port.port)
 
 

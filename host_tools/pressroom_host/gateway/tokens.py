@@ -152,7 +152,9 @@ class TokenBook:
         return {
             jti: entry
             for jti, entry in entries.items()
-            if isinstance(entry, dict) and isinstance(entry.get("expires_at_s"), int) and entry["expires_at_s"] > after_s
+            if isinstance(entry, dict)
+            and isinstance(entry.get("expires_at_s"), int)
+            and entry["expires_at_s"] > after_s
         }
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from pressroom.wire import rtp
 from pressroom.wire.seq import seq_between, timestamp_between
 
-from .audio import L16_FRAME_BYTES, OpusWriter, pcm_of_l16
+from .audio import FRAME_BYTES, OpusEncoder, swap_bytes
 from .room_port import RoomTrack
 
 _HEADER = struct.Struct("!BBHI4s")
@@ -21,6 +21,7 @@ _OPUS_CLOCK_HZ = 48_000  # RFC 7587 section 4.1
 _OPUS_TICKS_PER_FRAME = 960
 _L16_TICKS_PER_FRAME = 320
 _OPUS_TICKS_PER_L16_TICK = 3
+_BITRATE_BPS = 40_000  # of transcoded speech
 _EARLY_PACKETS = 16  # a pre-roll and a bit
 _STRAGGLER_PACKETS = 64  # so far behind, a packet is late; further, it is nonsense
 
@@ -35,7 +36,7 @@ class Uplink:
         self.n_muted = 0  # said while muted, and no unmute followed
         self.n_unknown = 0
         self._track = track
-        self._encoder: OpusWriter | None = None
+        self._encoder: OpusEncoder | None = None
         self._is_open = False
         self._is_marked = True  # the next packet begins a talk
         self._early: deque[bytes] = deque(maxlen=_EARLY_PACKETS)
@@ -85,7 +86,7 @@ class Uplink:
         """Take one authentic RTP packet. Returns the timestamp just past its audio; None if it is not audio we know."""
         start, end = rtp.payload_start(packet, len(packet)), rtp.payload_end(packet, len(packet))
         payload_type = packet[1] & 0x7F
-        is_l16 = payload_type == rtp.PT_L16 and end - start == L16_FRAME_BYTES
+        is_l16 = payload_type == rtp.PT_L16 and end - start == FRAME_BYTES
         if not 0 < start < end or not (is_l16 or payload_type == rtp.PT_OPUS):
             self.n_unknown += 1
             return None
@@ -130,9 +131,9 @@ class Uplink:
             self.n_late += 1  # an encoder cannot go back
             return
         if self._encoder is None:
-            self._encoder = OpusWriter()
+            self._encoder = OpusEncoder(_BITRATE_BPS)
         start = rtp.payload_start(packet, len(packet))
-        opus = self._encoder.encode(pcm_of_l16(packet[start : start + L16_FRAME_BYTES]))
+        opus = self._encoder.encode(swap_bytes(packet[start : start + FRAME_BYTES]))
         self._forward(packet, opus, _OPUS_TICKS_PER_L16_TICK, _L16_TICKS_PER_FRAME, now_s)
 
     def _forward(self, packet: bytes, opus: bytes, ticks_scale: int, n_ticks: int, now_s: float) -> None:
