@@ -91,6 +91,7 @@ class FakeGateway:
         gateway._udp, _ = await loop.create_datagram_endpoint(
             lambda: _Datagrams(gateway._datagram_came), local_addr=("127.0.0.1", 0)
         )
+        gateway.media_port = gateway._udp.get_extra_info("sockname")[1]
         gateway._changed = asyncio.Event()
         gateway._session = None
         gateway._leg = None
@@ -218,7 +219,7 @@ class FakeGateway:
             "identity": "attic",
             "media": {
                 "host": "127.0.0.1",
-                "port": self._udp.get_extra_info("sockname")[1],
+                "port": self.media_port,
                 "ssrc_up": ssrc_text(ssrc_up),
                 "ssrc_dn": ssrc_text(ssrc_dn),
                 "key_up": key_text(key_up),
