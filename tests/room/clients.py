@@ -32,15 +32,16 @@ _EVENTS = [
 
 @dataclass(frozen=True)
 class Door:
-    """How to get into a LiveKit server: all that these tests know of it."""
+    """How to get into a LiveKit server: all that these tests know of it. room: one for each test."""
 
     url: str
     api_key: str
     api_secret: str
+    room: str = "hall"
 
-    def token(self, identity: str, room: str = "hall", **changes: Any) -> str:
+    def token(self, identity: str, room: str = "", **changes: Any) -> str:
         """Return a token with all grants, changed as asked; one that is None is not in the token."""
-        video = api.VideoGrants(room_join=True, room=room, **{**ALL_GRANTS, **changes})
+        video = api.VideoGrants(room_join=True, room=room or self.room, **{**ALL_GRANTS, **changes})
         token = api.AccessToken(self.api_key, self.api_secret).with_identity(identity).with_name(identity.title())
         return token.with_grants(video).to_jwt()
 

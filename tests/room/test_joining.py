@@ -5,20 +5,20 @@ from livekit import rtc
 from tests.room.clients import Client, Door
 
 
-async def test_a_client_knows_who_is_there_and_is_known_to_them(join):
+async def test_a_client_knows_who_is_there_and_is_known_to_them(join, room_server):
     alice = await join("alice")
     bob = await join("bob")
     (newcomer,) = await alice.event("participant_connected")
     assert (newcomer.identity, newcomer.name) == ("bob", "Bob")
     assert newcomer.sid == bob.me.sid
     assert [p.name for p in bob.room.remote_participants.values()] == ["Alice"]
-    assert bob.room.name == "hall"
+    assert bob.room.name == room_server.room
 
 
-async def test_rooms_do_not_see_each_other(join):
-    alice = await join("alice", room="hall")
-    await join("bob", room="attic")
-    await join("carol", room="hall")
+async def test_rooms_do_not_see_each_other(join, room_server):
+    alice = await join("alice")
+    await join("bob", room=f"{room_server.room} attic")
+    await join("carol")
     (newcomer,) = await alice.event("participant_connected")
     assert newcomer.identity == "carol"
     assert list(alice.room.remote_participants) == ["carol"]
