@@ -88,6 +88,15 @@ def test_a_jitter_buffer_that_skips_10_ms_does_no_harm(said):
     assert judge(said, delayed(heard, 100)).reasons == ()
 
 
+def test_a_jitter_buffer_that_catches_up_with_a_preroll_does_no_harm(said):
+    at = 150 * MS
+    pieces = [
+        said[begin : begin + 90 * MS] for begin in range(at, at + 1_000 * MS, 100 * MS)
+    ]  # 10 % faster for a second
+    heard = np.concatenate((said[:at], *pieces, said[at + 1_000 * MS :]))
+    assert judge(said, delayed(heard, 100)).reasons == ()
+
+
 def test_a_frame_of_20_ms_may_be_missing(said):
     heard = said.copy()
     at = voiced_at(said) + 50 * MS

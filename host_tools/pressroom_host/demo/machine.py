@@ -47,5 +47,5 @@ def _is_usable(probe: socket.socket, name: str) -> bool:
         fcntl.ioctl(probe, _SIOCGIFADDR, request)
     except OSError:  # no such address, or the interface went away
         return False
-    (flags,) = struct.unpack_from("=H", answer, 16)
+    flags: int = struct.unpack_from("=H", answer, 16)[0]
     return flags & (_IFF_UP | _IFF_LOOPBACK | _IFF_RUNNING) == _IFF_UP | _IFF_RUNNING

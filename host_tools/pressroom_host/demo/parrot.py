@@ -32,7 +32,7 @@ FRAME_MS = 10
 KEEP_LISTENING_S = 0.5
 
 _MAX_HEARD_FRAMES = 60_000 // FRAME_MS
-_BEFORE_VOICE_FRAMES = 2  # a voice begins softly
+_BEFORE_VOICE_FRAMES = 1  # a voice begins softly
 _VOICE_RMS = 33.0  # -60 dBFS
 _QUEUE_MS = 1_000
 _CONNECT_TIMEOUT_S = 10.0

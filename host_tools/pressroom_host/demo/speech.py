@@ -54,6 +54,11 @@ class Speech:
     samples: Samples
 
     @property
+    def title(self) -> str:
+        """How it is called in what a person reads."""
+        return f"“{self.words}”" if self.words else self.name
+
+    @property
     def duration_s(self) -> float:
         return len(self.samples) / RATE_HZ
 

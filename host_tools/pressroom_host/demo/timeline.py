@@ -1,7 +1,11 @@
 """The live timeline: a line for each event, with its time since the first."""
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.text import Text
+
+Tell = Callable[[float, str, str], None]  # when (time.monotonic), who, what
 
 _COLOURS = {"board": "bright_blue", "room": "green", "parrot": "magenta", "ear": "yellow", "gateway": "cyan"}
 _WHO_CHARS = 8

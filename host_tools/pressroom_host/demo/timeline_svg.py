@@ -98,11 +98,10 @@ def _panel(turn: Turn) -> str:
 
 
 def _title(turn: Turn) -> str:
-    words = f"“{turn.speech.words}”" if turn.speech.words else turn.speech.name
     verdict = "came back whole" if turn.is_good else "; ".join(turn.reasons)
     kind = "good" if turn.is_good else "bad"
     return (
-        f'<text class="title" x="12" y="23">{turn.number}  {escape(words)}</text>'
+        f'<text class="title" x="12" y="23">{turn.number}  {escape(turn.speech.title)}</text>'
         f'<text class="{kind}" x="12" y="42">{escape(verdict)}</text>'
     )
 

@@ -1,0 +1,83 @@
+"""A hand on the simulated board's button and a voice before its microphone, led by somebody at a keyboard.
+
+key                        does
+Enter                      somebody begins to speak, and the button is pressed 150 ms later; released at the end
+Enter while it is held     the button is released at once; the rest is not heard
+the input ends, a signal   it stops
+"""
+
+import asyncio
+import itertools
+import signal
+import sys
+import time
+
+from pressroom_host.demo.speech import Speech
+from pressroom_host.demo.timeline import Tell
+from pressroom_host.sim.board import SimulatedBoard
+
+_LEAD_S = 0.1
+_SPEECH_BEFORE_PRESS_S = 0.150
+_DAY_S = 86_400.0
+
+
+class Hand:
+    """Says the speeches in turn, round and round."""
+
+    def __init__(self, board: SimulatedBoard, speeches: list[Speech], tell: Tell) -> None:
+        self._board = board
+        self._speeches = itertools.cycle(speeches)
+        self._tell = tell
+        self._release_at = asyncio.Event()
+        self._talking: asyncio.Task[None] | None = None
+
+    async def obey_keyboard(self) -> None:
+        """Until a signal to stop, or the end of the input where that is a terminal."""
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        following = asyncio.create_task(self._follow_led())
+        reading = asyncio.create_task(self._read_keys(stop)) if sys.stdin.isatty() else None
+        try:
+            await stop.wait()
+        finally:
+            tasks = [task for task in (following, reading, self._talking) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def push(self) -> None:
+        """Enter was pressed."""
+        if self._talking is not None and not self._talking.done():
+            self._release_at.set()
+        else:
+            self._talking = asyncio.create_task(self._talk(next(self._speeches)))
+
+    async def _talk(self, speech: Speech) -> None:
+        self._release_at.clear()
+        speech_s = await self._board.mic(speech.samples, at_s=time.monotonic() + _LEAD_S)
+        await asyncio.sleep(speech_s + _SPEECH_BEFORE_PRESS_S - time.monotonic())
+        self._tell(await self._board.press(), "board", f"button pressed; it hears {speech.title}")
+        try:
+            end_s = speech_s + speech.duration_s
+            await asyncio.wait_for(self._release_at.wait(), max(end_s - time.monotonic(), 0))
+        except TimeoutError:
+            pass
+        self._tell(await self._board.release(), "board", "button released")
+
+    async def _read_keys(self, stop: asyncio.Event) -> None:
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+        while await lines.readline():
+            self.push()
+        stop.set()
+
+    async def _follow_led(self) -> None:
+        n_seen = 0
+        while True:
+            await self._board.wait_event("led", since=n_seen, timeout_s=_DAY_S)
+            for at_s, kind, value in self._board.events[n_seen:]:
+                if kind == "led":
+                    self._tell(at_s, "board", f"shows {str(value).replace('_', ' ')}")
+            n_seen = len(self._board.events)
