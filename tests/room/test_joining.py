@@ -26,6 +26,7 @@ async def test_rooms_do_not_see_each_other(join, room_server):
 
 async def test_a_client_that_leaves_is_gone_for_the_others_with_its_reason(join):
     alice, bob = await join("alice"), await join("bob")
+    await alice.event("participant_connected")
     await bob.room.disconnect()
     (gone,) = await alice.event("participant_disconnected")
     assert gone.identity == "bob"
@@ -36,10 +37,10 @@ async def test_a_client_that_leaves_is_gone_for_the_others_with_its_reason(join)
 async def test_the_second_of_an_identity_replaces_the_first(join):
     watcher = await join("watcher")
     first = await join("alice")
+    await watcher.event("participant_connected", lambda participant: participant.sid == first.me.sid)
     second = await join("alice")
     (reason,) = await first.event("disconnected")
     assert reason == rtc.DisconnectReason.DUPLICATE_IDENTITY
-    await watcher.event("participant_connected", lambda participant: participant.sid == first.me.sid)
     await watcher.event("participant_connected", lambda participant: participant.sid == second.me.sid)
     assert list(watcher.room.remote_participants) == ["alice"]
     voice = await second.publish()
