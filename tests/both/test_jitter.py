@@ -124,6 +124,7 @@ class Line:
 def test_nothing_is_played_before_the_target_is_reached():
     ear = Ear()
     assert ear.take() is None
+    assert ear.take(ms=1_000) is None
     ear.put(0)
     assert ear.take() is None
     assert ear.buffer.state == FILLING
@@ -202,11 +203,10 @@ def test_the_frame_is_the_one_that_was_sent():
     buffer = JitterBuffer(8, 640, target_frames=1)
     packet = bytearray(12) + bytes(range(64)) * 10 + bytes(10)
     frame = bytearray(640)
-    for start, n_bytes in ((12, 640), (12, 100), (20, 640), (12, 1)):
-        buffer.put(100, packet, start, n_bytes, True, 0)
+    for seq, (start, n_bytes) in enumerate(((12, 640), (12, 100), (20, 640), (12, 1), (22, 640))):
+        buffer.put(seq, packet, start, n_bytes, seq == 0, 0)
         assert buffer.take_into(frame, 0) == n_bytes
         assert frame[:n_bytes] == packet[start : start + n_bytes]
-        buffer = JitterBuffer(8, 640, target_frames=1)
 
 
 def test_packets_may_lie_in_any_buffer():
@@ -229,6 +229,14 @@ def test_a_burst_beyond_the_slots_keeps_the_newest():
     assert ear.buffer.depth_frames == 16
     assert ear.buffer.n_overflow == 4
     assert ear.take() == 4
+
+
+def test_what_was_missing_in_an_overflow_is_lost():
+    ear = Ear(max_frames=15)
+    ear.put(0, 2, 3, *range(5, 21))
+    assert ear.buffer.depth_frames == 16
+    assert (ear.buffer.n_overflow, ear.buffer.n_lost) == (3, 2)
+    assert ear.take() == 5
 
 
 def test_a_far_jump_begins_anew_and_counts_what_is_missing():
@@ -273,6 +281,40 @@ def test_a_reordered_keepalive_leaves_no_hole():
     assert ear.buffer.n_lost == 0
 
 
+def test_a_keepalive_leaves_no_hole_wherever_it_lies():
+    ear = Ear(target_frames=3)
+    ear.put(0, 1)
+    number = 2
+    for _ in range(40):
+        ear.skip(number)
+        ear.put(number + 1)
+        assert ear.take() not in (None, "conceal")
+        number += 2
+    assert (ear.buffer.n_lost, ear.buffer.n_dropped, ear.buffer.n_inserted) == (0, 0, 0)
+    assert ear.buffer.target_frames == 3
+
+
+def test_a_late_keepalive_changes_nothing():
+    ear = Ear(target_frames=3)
+    ear.put(0, 2, 3)
+    assert ear.take_all(2) == [0, "conceal"]
+    ear.skip(1)
+    ear.skip(0)
+    for number in range(4, 40):
+        ear.put(number)
+        assert ear.take() == number - 2
+
+
+def test_a_keepalive_behind_a_loss_ends_the_pause():
+    ear = Ear()
+    ear.put(0, 1)
+    assert ear.take_all(3) == [0, 1, "conceal"]
+    ear.put(4)
+    ear.skip(3)
+    assert ear.take() == 4
+    assert (ear.buffer.n_lost, ear.buffer.n_inserted) == (1, 0)
+
+
 def test_a_keepalive_alone_begins_no_spurt():
     ear = Ear()
     ear.skip(0)
@@ -288,9 +330,15 @@ def test_keepalives_between_spurts_are_not_lost_frames():
     assert ear.buffer.state == IDLE
     ear.skip(2)
     ear.skip(3)
-    ear.put(4, 5, is_marked=False)
+    ear.put(4, 5)
     assert ear.take() == 4
     assert ear.buffer.n_lost == 0
+    ear.take_all(7)
+    assert ear.buffer.state == IDLE
+    ear.skip(9)  # 6 to 8 are still to come
+    ear.put(6, 7)
+    assert ear.take() == 6
+    assert (ear.buffer.n_lost, ear.buffer.n_late) == (0, 0)
 
 
 # The end of a spurt
@@ -357,6 +405,10 @@ def test_what_was_lost_between_two_spurts_is_counted():
     ear.put(50, 51)
     assert ear.take() == 50
     assert ear.buffer.n_lost == 48
+    ear.take_all(8)
+    ear.put(53, 54)
+    assert ear.take() == 53
+    assert ear.buffer.n_lost == 49
 
 
 def test_a_stream_that_begins_elsewhere_is_played_without_a_loss():
@@ -421,18 +473,22 @@ def test_a_steady_network_loses_and_inserts_nothing():
     assert line.ear.buffer.target_frames == 2
 
 
-def test_lateness_raises_the_target_at_once():
-    line = Line(Ear(), delay_us=lambda number: 65_000 if number == 200 else 5_000)
-    line.run(until_s=6)
-    assert line.ear.buffer.target_frames > 2
-    assert line.longest_hole() <= 3
-    line.assert_all_is_counted()
+def test_one_late_packet_raises_the_target_at_once_and_the_depth_with_it():
+    for late_us, target_frames in ((24_000, 2), (44_000, 3), (64_000, 4), (84_000, 5)):
+        line = Line(Ear(), delay_us=lambda number, late_us=late_us: late_us if number == 200 else 5_000)
+        line.run(until_s=8)
+        assert line.ear.buffer.target_frames == target_frames
+        assert line.longest_hole() <= 1
+        assert [off for off in line.off_target[-100:] if off] == []
+        assert line.ear.buffer.n_inserted == target_frames - 2
+        line.assert_all_is_counted()
 
 
 def test_a_delay_that_stays_is_followed_without_a_loss():
     line = Line(Ear(), delay_us=lambda number: 65_000 if number >= 200 else 5_000)
     line.run(until_s=10)
     assert line.ear.buffer.n_lost == 0
+    assert line.ear.buffer.target_frames == 4
     assert line.numbers_heard() == list(range(len(line.numbers_heard())))
     line.assert_all_is_counted()
 
@@ -512,6 +568,24 @@ def test_a_pre_roll_is_played_from_its_start_and_shed_within_two_seconds():
     gaps = [later - earlier for earlier, later in zip(heard, heard[1:])]
     assert max(gaps) == 2  # never two frames at once
     assert sum(gap - 1 for gap in gaps) == ear.buffer.n_dropped
+    drops = [n for n, gap in enumerate(gaps) if gap == 2]
+    assert min(later - earlier for earlier, later in zip(drops, drops[1:])) >= 5
+
+
+def test_shedding_takes_what_never_came_first():
+    for seed in range(12, 30):
+        noise = Noise(seed)
+        ear = Ear(max_frames=2)
+        line = Line(ear, delay_us=lambda number, noise=noise: None if number and noise.below(3) == 0 else 5_000)
+        ear.put(-9, is_marked=True)
+        ear.put(*range(-8, -1))
+        line.run(until_s=5)
+        assert line.ear.buffer.n_dropped <= 8
+        heard = line.numbers_heard()
+        assert heard == sorted(set(heard))
+        n_missing = heard[-1] + 10 - len(heard)
+        assert ear.buffer.n_lost + ear.buffer.n_dropped >= n_missing
+        assert line.n_concealed() <= n_missing - ear.buffer.n_dropped + ear.buffer.n_inserted
 
 
 # Clocks

@@ -43,7 +43,12 @@ def test_each_configuration_is_that_of_the_rfc():
 
 def test_the_stereo_bit_is_read():
     assert opus.is_stereo(toc(31, is_stereo=True))
-    assert not opus.is_stereo(toc(31))
+    for code in range(4):
+        assert not opus.is_stereo(toc(31, code=code))
+
+
+def test_bandwidths_are_those_of_the_rfc():
+    assert (NARROW, MEDIUM, WIDE, SUPER_WIDE, FULL) == (4_000, 6_000, 8_000, 12_000, 20_000)
 
 
 def test_the_duration_counts_all_frames():
@@ -72,6 +77,8 @@ def test_code_1_is_two_equal_frames():
 
 def test_code_2_is_two_frames_with_a_length():
     assert opus.parse_packet(bytes((toc(31, code=2), 1)) + b"abc") == [(2, 1), (3, 2)]
+    assert opus.parse_packet(bytes((toc(31, code=2), 251)) + bytes(251)) == [(2, 251), (253, 0)]
+    assert opus.parse_packet(bytes((toc(31, code=2), 252, 0)) + bytes(252)) == [(3, 252), (255, 0)]
     long = bytes((toc(31, code=2), 253, 1)) + bytes(257 + 5)
     assert opus.parse_packet(long) == [(3, 257), (260, 5)]
     refused("R4", bytes((toc(31, code=2),)))

@@ -66,6 +66,30 @@ def test_the_payload_follows_sources_and_extension():
     assert rtp.payload_end(packet, len(packet)) == len(packet)
 
 
+def test_each_bit_of_the_first_byte_means_one_thing():
+    words = b"\x00\x60" + bytes(10) + b"\x00\x00\x00\x01" * 16 + b"\x00\x00\x00\x02"
+    for first_byte, start, n_padding in ((0x80, 12, 0), (0x81, 16, 0), (0x8F, 72, 0), (0xA0, 12, 2), (0xA1, 16, 2)):
+        packet = bytes((first_byte,)) + words[1:]
+        assert rtp.payload_start(packet, len(packet)) == start
+        assert rtp.payload_end(packet, len(packet)) == len(packet) - n_padding
+    assert rtp.payload_start(b"\x90" + words[1:], len(words)) == 12 + 4 + 4
+    assert rtp.payload_start(words[:1] + words[1:], len(words)) == -1
+
+
+def test_an_extension_may_be_longer_than_255_words():
+    packet = b"\x90\x60" + bytes(10) + b"\xbe\xde\x01\x02" + bytes(4 * 0x102)
+    assert rtp.payload_start(packet, len(packet)) == len(packet)
+
+
+def test_a_header_alone_is_a_packet():
+    assert rtp.payload_start(b"\x80" + bytes(11), 12) == 12
+    assert rtp.payload_end(b"\x80" + bytes(11), 12) == 12
+
+
+def test_payload_types_are_those_of_the_link():
+    assert (rtp.PT_L16, rtp.PT_OPUS, rtp.PT_KEEPALIVE) == (96, 111, 127)
+
+
 def test_padding_ends_the_payload():
     packet = b"\xa0\x60" + bytes(10) + b"voice" + b"\x00\x00\x03"
     assert rtp.payload_end(packet, len(packet)) == 17

@@ -2,7 +2,8 @@
 
 from portable import N_EXAMPLES, Noise, allocates_nothing, raised, unhex, vectors
 
-from pressroom.wire import rtp, srtp
+from pressroom.wire import keys, rtp, srtp
+from pressroom.wire.crypto import AesCounter, HmacSha1
 
 VECTOR = vectors("srtp")["packet"]
 KEY = unhex(VECTOR["master_key"])
@@ -71,6 +72,23 @@ def test_each_round_of_sequence_numbers_has_its_own_keystream():
     assert protected(srtp_out, rtp_packet(7)) != first
 
 
+def test_the_counter_is_made_of_salt_ssrc_and_index():
+    """RFC 3711 section 4.1.1, by the big numbers it is written in; each byte of the index is another one."""
+    roc = 0x01020304
+    srtp_out = srtp.SrtpOut(KEY)
+    srtp_out._roc = roc
+    secret = protected(srtp_out, rtp_packet(0x0506))
+    index = roc << 16 | 0x0506
+    salt = int.from_bytes(keys.salt(KEY), "big")
+    counter = salt << 16 ^ 0xCAFEBABE << 64 ^ index << 16
+    payload = bytearray(PAYLOAD)
+    AesCounter(keys.cipher_key(KEY)).xor_keystream_in_place(payload, 0, len(payload), counter.to_bytes(16, "big"))
+    assert secret[12 : -srtp.TAG_BYTES] == payload
+    tag = bytearray(20)
+    HmacSha1(keys.authentication_key(KEY)).tag_into(tag, secret, len(secret) - srtp.TAG_BYTES, roc)
+    assert secret[-srtp.TAG_BYTES :] == tag[: srtp.TAG_BYTES]
+
+
 def test_reordered_packets_are_taken_on_both_sides_of_the_wrap():
     srtp_in = srtp.SrtpIn(KEY)
     pairs = stream(65_525, 22)
@@ -115,6 +133,18 @@ def test_a_jump_forgets_no_replay():
         assert opened(srtp_in, pairs[i][1]) is None
     assert opened(srtp_in, pairs[37][1]) == pairs[37][0]
     assert opened(srtp_in, pairs[37][1]) is None
+
+
+def test_a_jump_past_the_window_forgets_only_what_is_older():
+    srtp_in = srtp.SrtpIn(KEY)
+    pairs = stream(100, 200)
+    for i in (0, 100, 129, 170):
+        assert opened(srtp_in, pairs[i][1]) == pairs[i][0]
+        assert opened(srtp_in, pairs[i][1]) is None
+        for older in (1, srtp.WINDOW_PACKETS - 1):
+            if i and i != 129:
+                assert opened(srtp_in, pairs[i - older][1]) == pairs[i - older][0]
+                assert opened(srtp_in, pairs[i - older][1]) is None
 
 
 def test_a_packet_before_the_first_round_is_dropped():

@@ -109,6 +109,7 @@ def test_fragments_out_of_order_are_refused():
 
 def test_a_length_written_too_long_is_refused():
     refused(FrameError, b"\x82\x7e\x00\x7d" + bytes(125))
+    assert messages(b"\x82\x7e\x00\x7e" + bytes(126)) == [(BINARY, bytes(126))]
 
 
 def test_a_message_longer_than_agreed_is_refused_before_it_comes():
@@ -125,7 +126,7 @@ def test_a_control_frame_does_not_count_as_message():
 
 
 def written(write, *arguments):
-    buf = bytearray(700)
+    buf = bytearray(b"\xff" * 700)
     return bytes(buf[: write(buf, *arguments)])
 
 
@@ -135,6 +136,7 @@ def test_a_text_is_written_masked_with_zero():
 
 def test_a_long_frame_has_a_length_of_two_bytes():
     assert written(websocket.write_text_into, bytes(125), 125)[:6] == b"\x81\xfd\x00\x00\x00\x00"
+    assert written(websocket.write_text_into, bytes(0x203), 0x203)[:8] == b"\x81\xfe\x02\x03\x00\x00\x00\x00"
     assert written(websocket.write_text_into, bytes(126), 126) == b"\x81\xfe\x00\x7e\x00\x00\x00\x00" + bytes(126)
 
 

@@ -103,6 +103,15 @@ def test_a_redirect_names_its_target():
     assert error.location == "wss://192.0.2.2/device"
 
 
+def test_only_a_redirect_redirects():
+    for status in (b"201 Created", b"299 Odd", b"400 Bad", b"503 Busy"):
+        head = b"HTTP/1.1 " + status + b"\r\nLocation: wss://192.0.2.2/device\r\n\r\n"
+        assert not isinstance(refused(UpgradeRefused, head), Redirected)
+    for status in (b"300 Many", b"399 Odd"):
+        refused(Redirected, b"HTTP/1.1 " + status + b"\r\nLocation: wss://192.0.2.2/device\r\n\r\n")
+    assert not isinstance(refused(UpgradeRefused, b"HTTP/1.1 302 Found\r\n\r\n"), Redirected)
+
+
 def test_any_other_status_is_refused():
     for status in (b"200 OK", b"404 Not Found", b"426 Upgrade Required", b"503 Service Unavailable"):
         error = refused(UpgradeRefused, b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
@@ -119,9 +128,9 @@ def test_a_long_body_is_cut_and_a_promised_one_not_waited_for_after_the_end():
 
 
 def test_a_body_that_nobody_can_read_does_no_harm():
-    body = b"\x00\xff\x1b[2J\r\n"
+    body = b"\x00\xff\x1b[2J\r\n ~\x7f"
     error = refused(UpgradeRefused, b"HTTP/1.1 500 Oh\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    assert error.body == "???[2J??"
+    assert error.body == "???[2J?? ~?"
 
 
 def test_what_is_no_http_is_refused():
@@ -132,7 +141,7 @@ def test_what_is_no_http_is_refused():
         b"HTTP/1.1 1\r\n\r\n",
     ):
         refused(BadResponse, answer)
-    refused(BadResponse, b"HTTP/1.1 101 Switching\r\nnonsense\r\n\r\n")
+    assert "colon" in str(refused(BadResponse, GOOD[:-2] + b"nonsense\r\n\r\n"))
 
 
 def test_a_head_without_end_is_refused():

@@ -128,9 +128,16 @@ class JitterBuffer:
             self._end_spurt()
         if self.state == IDLE and not self._is_past(seq):
             self._begin_spurt(seq, now_ms)
-        slot = self._slot_for(seq) if self.state != IDLE else -1
+        if self.state == IDLE:
+            self.n_late += 1
+            return
+        n_ahead = seq_between(self._head_seq, seq)
+        is_newest = n_ahead >= self._n_span
+        slot = self._slot_for(seq)
         if slot < 0:
             self.n_late += 1
+            if self.state == PLAYING:
+                self._follow_network(n_ahead + 1)
         elif self._lengths[slot] != _EMPTY:
             self.n_duplicate += 1
         else:
@@ -138,6 +145,8 @@ class JitterBuffer:
             self._lengths[slot] = n_bytes
             if is_marked and seq == self._head_seq:
                 self._is_head_marked = True
+            if is_newest:
+                self._follow_network(self.depth_frames)
 
     def skip(self, seq: int) -> None:
         """The packet with this sequence number is no audio: nothing is missing there."""
@@ -224,7 +233,6 @@ class JitterBuffer:
         offset = seq_between(self._head_seq, seq)
         if offset < 0:
             if not self._can_begin_earlier(seq, -offset):
-                self._follow_network(offset + 1)
                 return -1
             self._head_seq = seq
             self._head_slot = (self._head_slot + offset) % self._n_slots
@@ -233,7 +241,6 @@ class JitterBuffer:
             return self._head_slot
         if offset >= self._n_slots:
             offset = self._make_room(seq, offset)
-        self._follow_network(offset + 1 - self._n_skipped)
         if offset >= self._n_span:
             self._n_span = offset + 1
         elif self._lengths[(self._head_slot + offset) % self._n_slots] == _EMPTY:
@@ -323,7 +330,7 @@ class JitterBuffer:
         self._drop_skipped()
 
     def _follow_network(self, n_early):
-        """A packet has come that many frames before it is too late: has one come earlier than that?"""
+        """A packet has come that many frames before it is too late: by how much have others come earlier?"""
         n_early += self._shift  # what was dropped or inserted here is not the network's
         self._n_earliest = max(self._n_earliest, n_early)
         self._dip = max(self._dip, self._n_earliest - n_early)
