@@ -1,7 +1,7 @@
 """The device: hold the button and talk; let it go and listen.
 
      LED              while
-     error            the gateway refused us; a press tries again
+     error            the gateway refused us: a press tries again; or it offers media we cannot use
      connecting       there is no gateway, whatever the button does
      talking          the button is held and heard
      agent_speaking   somebody says something to us
@@ -18,7 +18,7 @@ from ..wire.media_path import UDP
 from ..wire.messages import MAX_MESSAGE_BYTES
 from ..wire.port import const
 from ..wire.seq import ms_between
-from ..wire.session import REFUSED
+from ..wire.session import LEFT, REFUSED
 from .capture import Capture
 from .controls import PushButton, StatusLed
 from .downlink import Downlink
@@ -38,6 +38,7 @@ _TARGET_FRAMES = const(2)  # 40 ms, and from 20 to 120 as the network asks
 _MIN_FRAMES = const(1)
 _MAX_FRAMES = const(6)
 _MAX_PREROLL_MS = const(1_000)
+_SESSION_CHARS = const(8)  # of its name: enough to find it in the gateway's log
 
 
 class Settings:
@@ -96,10 +97,12 @@ class Device:
         """Until cancelled, or the Session has left."""
         tasks = [asyncio.create_task(self._link.run(self)), asyncio.create_task(self._follow_button())]
         try:
-            while not (tasks[0].done() or tasks[1].done()):
+            while self._link.session.state != LEFT:
                 self._pump()
                 await asyncio.sleep_ms(_PUMP_MS)
-            await tasks[0 if tasks[0].done() else 1]  # raises what ended it
+                for task in tasks:
+                    if task.done():
+                        await task  # neither ever returns: this raises what ended it
         finally:
             for task in tasks:
                 task.cancel()
@@ -109,14 +112,14 @@ class Device:
 
     def stop(self):
         """Say good-bye; `run` returns. Safe to call twice."""
-        self._link.leave("CLIENT_INITIATED")
+        self._link.leave("CLIENT_INITIATED", self._now_ms())
 
     # What the Link reports.
 
     def welcomed(self, message, now_ms):
         """There is a gateway; its keys and streams are new, also at a resume."""
         self.link_down(now_ms)
-        self._log.session = message["session"]
+        self._log.session = message["session"][:_SESSION_CHARS]
         self.room.welcomed(message)
         settings = message["media"]
         unusable = _why_unusable(settings)
@@ -183,10 +186,9 @@ class Device:
                 self._release(now_ms)
 
     def _press(self, now_ms):
-        if self._downlink.is_speaking:
-            self._link.flush(now_ms)
-        if not self._settings.full_duplex or self._downlink.is_speaking:
+        if self._downlink.is_playing:
             self._downlink.flush()
+            self._link.flush(now_ms)
         self._downlink.is_silenced = not self._settings.full_duplex
         self._uplink.start_talk(now_ms)
         self._link.pressed(now_ms)
@@ -246,7 +248,7 @@ class Device:
         if self._link.session.state == REFUSED:
             self._led.show(ERROR)
         elif self._media is None:
-            self._led.show(CONNECTING)
+            self._led.show(ERROR if self._link.is_ready else CONNECTING)  # a welcome whose media we cannot use
         elif self._uplink.is_talking:
             self._led.show(TALKING)
         else:

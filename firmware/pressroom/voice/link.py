@@ -7,7 +7,6 @@ from ..wire.reconnect import Reconnect
 from ..wire.seq import ms_between
 from ..wire.session import (
     GREETING,
-    LEFT,
     LINK_DEAD,
     LINK_DOWN,
     MESSAGE,
@@ -66,6 +65,8 @@ class Link:
         self._random_bytes = random_bytes
         self._reconnect = Reconnect(now_ms())
         self._nudged = asyncio.Event()  # do not wait for the next try
+        self._attempt = None  # the task that dials
+        self._told = None  # the last failure in the log: each is told once
         self._listener = None
 
     @property
@@ -74,9 +75,9 @@ class Link:
         return self.session.state == READY
 
     async def run(self, listener):
-        """Until the Session has left, or cancelled."""
+        """Until cancelled."""
         self._listener = listener
-        while self.session.state != LEFT:
+        while True:
             await self._wait_for_try()
             if await self._dial():
                 await self._receive()
@@ -89,6 +90,8 @@ class Link:
         self._reconnect.pressed(now_ms)
         self.session.retry(now_ms)
         self._nudged.set()
+        if self._attempt is not None:
+            self._attempt.cancel()  # it may have seconds to go before it gives up
 
     def set_muted(self, is_muted, rtp_timestamp, now_ms):
         """Tell the gateway, now or as soon as there is one."""
@@ -111,13 +114,10 @@ class Link:
             self.session.poll(now_ms)
             self._settle(now_ms)
 
-    def leave(self, reason):
-        """Say good-bye."""
-        now_ms = self._now_ms()
+    def leave(self, reason, now_ms):
+        """Say good-bye; whoever runs `run` cancels it then."""
         self.session.leave(reason, now_ms)
         self._settle(now_ms)
-        self._socket.close()
-        self._nudged.set()
 
     async def _wait_for_try(self):
         while self.session.state == REFUSED:
@@ -135,20 +135,25 @@ class Link:
         """Open a WebSocket; return whether there is one now."""
         settings = self._settings
         timeout_ms = self._reconnect.connect_timeout_ms(self.is_held, self._now_ms())
+        self._attempt = asyncio.create_task(
+            self._socket.connect(settings.url, settings.pins, settings.token, timeout_ms)
+        )
         try:
-            await self._socket.connect(settings.url, settings.pins, settings.token, timeout_ms)
+            await self._attempt
         except LinkRefused as error:
             self.session.refused(error.reason, str(error), self._now_ms())
         except LinkFailed as error:
-            self._log.line("state=connecting error=%s" % quoted(error), self._now_ms())
-            return False
+            self._tell_failure("connecting", str(error))
+        except asyncio.CancelledError:
+            if not self._nudged.is_set():  # nobody pressed: it is this task that shall end
+                self._attempt.cancel()
+                raise
         else:
             self.session.link_opened(self._now_ms())
+        finally:
+            self._attempt = None
         self._settle(self._now_ms())
-        if self.session.state == GREETING:
-            return True
-        self._socket.close()
-        return False
+        return self.session.state == GREETING
 
     async def _receive(self):
         """Until the link is lost."""
@@ -167,7 +172,7 @@ class Link:
                 else:
                     self.n_unknown_frames += 1
         except LinkFailed as error:
-            self._log.line("state=lost error=%s" % quoted(error), self._now_ms())
+            self._tell_failure("lost", str(error))
         finally:
             now_ms = self._now_ms()
             self._socket.close()
@@ -193,10 +198,13 @@ class Link:
             self._listener.message_came(event.value, now_ms)
         elif event.kind == WELCOMED:
             self.n_links += 1
+            self._told = None
             self._listener.welcomed(event.value, now_ms)
         elif event.kind == REFUSED:
             self._refused(event.value, now_ms)
         elif event.kind in (LINK_DEAD, LINK_DOWN):
+            if event.kind == LINK_DEAD:
+                self._tell_failure("lost", "the gateway does not answer, or asks for a new connection")
             self._socket.close()
             self._listener.link_down(now_ms)
 
@@ -206,3 +214,8 @@ class Link:
         self._log.line("state=refused reason=%s message=%s" % (reason, quoted(advice)), now_ms)
         self._socket.close()
         self._listener.link_down(now_ms)
+
+    def _tell_failure(self, state, text):
+        if text != self._told and self.session.state != REFUSED:
+            self._told = text
+            self._log.line("state=%s error=%s" % (state, quoted(text)), self._now_ms())

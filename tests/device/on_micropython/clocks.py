@@ -1,11 +1,12 @@
 """Five minutes in which the board's crystal runs faster or slower than the gateway's, on a virtual clock.
 
-The gateway's mixer sends 20 ms of a constant every 20 ms of its own time; downlink, jitter buffer, codec, and loudspeaker down to
-the stand-in I2S are the device's own.
+The gateway sends 20 ms of a constant every 20 ms of its own time; downlink, jitter buffer, codec, and loudspeaker down
+to the stand-in I2S are the device's own.
 """
 
 import chip as board
 from micropython import const
+
 from pressroom.hal.speaker import Speaker
 from pressroom.voice.downlink import Downlink
 from pressroom.voice.l16 import L16
