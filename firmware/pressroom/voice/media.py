@@ -39,7 +39,7 @@ class Media:
         self._keepalive = bytearray(_KEEPALIVE_BYTES + TAG_BYTES)
 
     def send(self, packet, n_bytes):
-        """Send an RTP packet the way media goes now; packet: bytearray with room for the tag, which this may encrypt."""
+        """Send an RTP packet the way media goes now; packet: bytearray with room for the tag, may be encrypted."""
         if self.path.way == UDP:
             is_sent = self._udp.send(packet, self._srtp_out.protect_in_place(packet, n_bytes))
         else:

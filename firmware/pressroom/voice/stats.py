@@ -11,7 +11,7 @@ _GAUGES = ("depth_frames", "pump_gap_ms")  # what is not a count that only grows
 
 
 class Meter:
-    """Bytes of garbage one direction of the audio makes, where MicroPython counts them: its unix port does, the chip's does not.
+    """Bytes of garbage one direction of the audio makes, where MicroPython counts them: not on the chip.
 
     What is given back at once, as the state of a deep call, is no garbage.
     """

@@ -1,4 +1,4 @@
-"""voice.link against a socket that does what a test says. Waits are real and short: the policy itself is wire.reconnect's."""
+"""voice.link against a socket that does what a test says. Waits are real and short; the policy is wire.reconnect's."""
 
 import asyncio
 
@@ -177,7 +177,7 @@ def test_a_press_does_not_wait_for_the_next_try():
         bench.now_ms += 60_000  # so it is patient: the third try would come 800 ms after the second
         await until(lambda: bench.socket.n_dials == 2)
         bench.link.pressed(bench.now_ms)
-        await until(lambda: bench.socket.n_dials == 3, within_ms=200)
+        await until(lambda: bench.socket.n_dials >= 3, within_ms=200)
 
     Bench(LinkFailed("nobody there")).run(test)
 
