@@ -148,3 +148,16 @@ def test_the_lock_installs_without_a_compiler_wherever_the_readme_says(tmp_path,
     )
     skip_if_offline(done)
     checked(done)
+
+
+def test_the_lock_is_what_pyproject_asks_for(tmp_path):
+    lock = tmp_path / "requirements.lock"
+    lock.write_text((CHECKOUT / "requirements.lock").read_text())  # `make lock` without its --upgrade keeps what fits
+    done = run(
+        *(UV, "pip", "compile", "--universal", "--python-version", "3.11", "--all-extras", "--generate-hashes"),
+        *("--no-header", "--no-emit-index-url", "--no-annotate", "--output-file", lock, CHECKOUT / "pyproject.toml"),
+        folder=tmp_path,
+    )
+    skip_if_offline(done)
+    checked(done)
+    assert lock.read_text() == (CHECKOUT / "requirements.lock").read_text(), "run `make lock`"
