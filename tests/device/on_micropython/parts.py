@@ -172,6 +172,23 @@ def test_a_board_file_that_cannot_be_used_says_why():
         assert expected in text, text
 
 
+def test_a_damaged_board_file_is_loaded_or_named():
+    board.power_on()
+    good = json.dumps(PART).encode()
+    seed = 1
+    for _ in range(1_000):
+        damaged = bytearray(good)
+        for _ in range(3):
+            seed = seed * 1103515245 + 12345 & 0x7FFFFFFF
+            damaged[(seed >> 8) % len(damaged)] = seed >> 16 & 0xFF
+        with open("board.json", "wb") as file:
+            file.write(damaged[: len(damaged) - seed % 3])
+        try:
+            load_board("board.json")
+        except BoardError:
+            pass
+
+
 def changed(key, value):
     entries = dict(PART)
     entries[key] = value

@@ -1,4 +1,4 @@
-"""What time it is on the simulated chip. Runs on both Pythons."""
+"""What time it is on the simulated chip."""
 
 import time
 

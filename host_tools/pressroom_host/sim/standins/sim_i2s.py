@@ -1,4 +1,4 @@
-"""machine.I2S as the ESP32 driver behaves, on the clock of the simulated chip. Runs on both Pythons.
+"""machine.I2S as the ESP32 driver behaves, on the clock of the simulated chip.
 
 DMA moves whole descriptors of 256 frames, at the pace of the crystal. One descriptor is always in the hardware's hands,
 so of n descriptors n - 1 can wait: to be read (one more pushes out the oldest), or to be played (an empty one plays as
