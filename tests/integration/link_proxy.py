@@ -1,8 +1,8 @@
 """A network between a device and its gateway that can be cut: TCP and UDP forwarded on loopback.
 
-    cut("reset")        connections are reset, new ones too; datagrams are dropped
-    cut("black hole")   nothing arrives and nothing is refused; what TCP held flows once it is mended
-    is_udp_blocked      datagrams are dropped, TCP flows
+cut("reset")        connections are reset, new ones too; datagrams are dropped
+cut("black hole")   nothing arrives and nothing is refused; what TCP held flows once it is mended
+is_udp_blocked      datagrams are dropped, TCP flows
 """
 
 import asyncio
@@ -16,11 +16,11 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST
 
 
 class LinkProxy:
-    """Forwards one TCP and one UDP port. Addresses are (host, port)."""
+    """Forwards one TCP and one UDP port of its own to those it is aimed at, on loopback."""
 
-    def __init__(self, tcp_target: tuple[str, int], udp_target: tuple[str, int]) -> None:
-        self._tcp_target = tcp_target
-        self._udp_target = udp_target
+    def __init__(self) -> None:
+        self._tcp_target = ("127.0.0.1", 0)
+        self._udp_target = ("127.0.0.1", 0)
         self._cut: str | None = None
         self._is_open = asyncio.Event()
         self._is_open.set()
@@ -31,14 +31,15 @@ class LinkProxy:
         self.n_connections = 0
         self.n_datagrams_up = 0
         self.n_datagrams_down = 0
+        self.n_dropped_datagrams = 0
         self.tcp_port = 0
         self.udp_port = 0
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def running(cls, tcp_target: tuple[str, int], udp_target: tuple[str, int]) -> AsyncIterator["LinkProxy"]:
-        """The proxy on free loopback ports, closed at the end."""
-        proxy = cls(tcp_target, udp_target)
+    async def running(cls) -> AsyncIterator["LinkProxy"]:
+        """The proxy on free ports, closed at the end."""
+        proxy = cls()
         server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
         proxy.tcp_port = server.sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
@@ -56,6 +57,14 @@ class LinkProxy:
                 task.cancel()
             await asyncio.gather(*proxy._tasks, return_exceptions=True)
 
+    def aim(self, tcp_port: int, udp_port: int) -> None:
+        """Forward to these ports from now on."""
+        self._tcp_target = ("127.0.0.1", tcp_port)
+        self._udp_target = ("127.0.0.1", udp_port)
+        for upstream in self._upstreams.values():
+            upstream.close()
+        self._upstreams.clear()
+
     def cut(self, how: str) -> None:
         """Cut the network: how is "reset" or "black hole"."""
         self._cut = how
@@ -68,8 +77,11 @@ class LinkProxy:
         self._cut = None
         self._is_open.set()
 
-    def takes_datagrams(self) -> bool:
-        return self._cut is None and not self.is_udp_blocked
+    def takes_datagram(self) -> bool:
+        """Does the next datagram pass? One that does not is counted."""
+        is_taken = self._cut is None and not self.is_udp_blocked
+        self.n_dropped_datagrams += not is_taken
+        return is_taken
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.n_connections += 1
@@ -109,7 +121,9 @@ class LinkProxy:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         writer.transport.abort()
 
-    async def _upstream_of(self, address: tuple[str, int], transport: asyncio.DatagramTransport) -> asyncio.DatagramTransport:
+    async def _upstream_of(
+        self, address: tuple[str, int], transport: asyncio.DatagramTransport
+    ) -> asyncio.DatagramTransport:
         if address not in self._upstreams:
             loop = asyncio.get_running_loop()
             upstream, _ = await loop.create_datagram_endpoint(
@@ -131,7 +145,7 @@ class _Downstream(asyncio.DatagramProtocol):
         task.add_done_callback(self._proxy._tasks.discard)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        if self._proxy.takes_datagrams() and not self._queue.full():
+        if self._proxy.takes_datagram() and not self._queue.full():
             self._queue.put_nowait((data, address))
 
     async def _forward(self) -> None:
@@ -148,6 +162,6 @@ class _Upstream(asyncio.DatagramProtocol):
         self._downstream = downstream
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        if self._proxy.takes_datagrams():
+        if self._proxy.takes_datagram():
             self._proxy.n_datagrams_down += 1
             self._downstream.sendto(data, self._address)
