@@ -14,7 +14,7 @@ import asyncio
 import gc
 
 from ..wire.jitter import JitterBuffer
-from ..wire.media_path import UDP
+from ..wire.media_path import UDP, WEBSOCKET
 from ..wire.messages import MAX_MESSAGE_BYTES
 from ..wire.port import const
 from ..wire.seq import ms_between
@@ -84,7 +84,8 @@ class Device:
         jitter = JitterBuffer(_JITTER_SLOTS, L16.max_frame_bytes, _TARGET_FRAMES, _MIN_FRAMES, _MAX_FRAMES)
         self._downlink = Downlink(jitter, L16(), speaker)
         self._downlink.set_volume(settings.volume)
-        self._media = None  # while there is a gateway
+        self._media = None  # None while there is no gateway
+        self._way = WEBSOCKET  # that of the media, as the log knows it
         self._is_collected = True  # the garbage of the last talk
         self._meter_up = Meter()
         self._meter_down = Meter()
@@ -225,7 +226,11 @@ class Device:
         if gap_ms > self._pump_gap_ms:
             self._pump_gap_ms = gap_ms
         self._pumped_ms = now_ms
-        is_over_udp = self._media is not None and self._media.path.way == UDP
+        way = self._media.path.way if self._media is not None else WEBSOCKET
+        if way != self._way:
+            self._way = way
+            self._log.line("media=%s" % ("udp" if way == UDP else "websocket"), now_ms)
+        is_over_udp = way == UDP
         n_frames = self._uplink.n_sent_frames
         self._meter_up.begin()
         self._uplink.poll(now_ms)
