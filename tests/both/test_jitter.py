@@ -620,7 +620,7 @@ def in_descriptors(n):
 
 
 def test_a_loudspeaker_that_takes_in_bursts_is_fed_by_either_clock():
-    for send_every_us in (19_998, 20_000, 20_002):
+    for send_every_us in (19_998, 20_002):
         drifted(send_every_us, take_at_us=in_descriptors)
 
 

@@ -89,6 +89,8 @@ def test_code_2_is_two_frames_with_a_length():
 def test_code_3_is_any_number_of_frames():
     assert opus.parse_packet(bytes((toc(31, code=3), 3)) + b"aabbcc") == [(2, 2), (4, 2), (6, 2)]
     assert opus.parse_packet(bytes((toc(31, code=3), 0x80 | 3, 1, 2)) + b"abbccc") == [(4, 1), (5, 2), (7, 3)]
+    assert opus.parse_packet(bytes((toc(31, code=3), 2))) == [(2, 0), (2, 0)]
+    assert opus.parse_packet(bytes((toc(31, code=3), 0x80 | 2, 3)) + b"aaa") == [(3, 3), (6, 0)]
     refused("R6", bytes((toc(31, code=3), 3)) + b"aabbc")
     refused("R7", bytes((toc(31, code=3), 0x80 | 3, 1, 9)) + b"abb")
     refused("R7", bytes((toc(31, code=3), 0x80 | 3, 1)))

@@ -28,7 +28,9 @@ def answered(answer, step=None):
     shake = handshake()
     start = 0
     while start < len(answer) and not shake.is_open:
-        start = shake.read(answer, start, len(answer) if step is None else min(start + step, len(answer)))
+        end = len(answer) if step is None else min(start + step, len(answer))
+        start = shake.read(answer, start, end)
+        assert start <= end
     return shake, start
 
 
@@ -91,7 +93,7 @@ def test_a_wrong_token_names_status_and_reason():
     body = b'{"reason": "TOKEN_REVOKED", "message": "ask for a new one"}'
     for status in (b"401 Unauthorized", b"403 Forbidden"):
         head = b"HTTP/1.1 " + status + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
-        error = refused(UpgradeRefused, head + body)
+        error = refused(UpgradeRefused, head + body + b"not of the body")
         assert error.status == int(status[:3])
         assert error.body == body.decode()
         assert "TOKEN_REVOKED" in str(error)
