@@ -113,7 +113,7 @@ class MessageError(WireError):
 
 
 def encode(message: dict) -> str:
-    """Return the message as JSON text. Raises MessageError on an unknown type or a field that is not as the table says."""
+    """Return the message as JSON text. Raises MessageError on an unknown type, or a field unlike the table."""
     if message.get("t") not in _FIELDS:
         raise MessageError("type %r is unknown; choose one of %s" % (message.get("t"), ", ".join(sorted(_FIELDS))))
     _checked(message, _FIELDS[message["t"]], message["t"])
@@ -125,7 +125,7 @@ def encode(message: dict) -> str:
 def parse(text: str) -> dict | None:
     """Return the message with its known fields, or None if its type is unknown to this version.
 
-    Raises MessageError when it is longer than MAX_MESSAGE_BYTES, not a JSON object, or a field is not as the table says.
+    Raises MessageError when it is longer than MAX_MESSAGE_BYTES, not a JSON object, or a field is unlike the table.
     """
     _check_length(text)
     try:

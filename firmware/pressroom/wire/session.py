@@ -92,7 +92,7 @@ _GATEWAY_TABLE = {
 
 
 class Event:
-    """What a Session reports: kind is one of the names above, value what came with it (a message, a timestamp, or None)."""
+    """What a Session reports. kind: one of the names above; value: what came with it (message, timestamp or None)."""
 
     __slots__ = ("kind", "value")
 

@@ -49,6 +49,10 @@ _MAX_CONTROL_BYTES = const(125)  # RFC 6455 section 5.5
 _MAX_FRAME_BYTES = const(0xFFFF)
 
 
+class BadRequest(WireError):
+    """A host, path or token cannot stand in a request."""
+
+
 class BadResponse(WireError):
     """What answered is no WebSocket server, or not in reply to our request."""
 
@@ -94,14 +98,15 @@ class Handshake:
     """Asks for a WebSocket and checks the answer (RFC 6455 section 4).
 
     host: with the port, as in the URL. nonce: 16 random bytes. token: goes into `Authorization: Bearer`.
+    Raises BadRequest.
     """
 
     __slots__ = ("is_open", "_request", "_accept", "_head", "_status", "_location", "_body", "_n_body_bytes")
 
     def __init__(self, host: str, path: str, nonce: bytes, token: str) -> None:
-        for part in (host, path, token):
-            if any(not "!" <= character <= "~" for character in part):
-                raise ValueError("host, path and token have no spaces, control characters or letters outside ASCII")
+        for name, part in (("host", host), ("path", path), ("token", token)):
+            if not all("!" <= character <= "~" for character in part):
+                raise BadRequest("the %s has a space, a line end or another character that cannot be in it" % name)
         key = binascii.b2a_base64(nonce)[:-1]
         self.is_open = False
         self._request = _REQUEST % (path, host, key.decode(), token)
