@@ -3,7 +3,7 @@
 from portable import N_EXAMPLES, Noise, raised
 
 from pressroom.wire.errors import WireError
-from pressroom.wire.websocket import BadResponse, Handshake, Redirected, UpgradeRefused
+from pressroom.wire.websocket import BadRequest, BadResponse, Handshake, Redirected, UpgradeRefused
 
 # RFC 6455 section 1.3
 NONCE = b"the sample nonce"
@@ -157,13 +157,13 @@ def test_a_connection_closed_without_an_answer_is_refused():
 
 
 def test_nothing_can_be_slipped_into_the_request():
-    for host, path, token in (
-        ("a\r\nX: y", "/", "t"),
-        ("a", "/ HTTP/1.1\r\n", "t"),
-        ("a", "/", "t\n"),
-        ("a", "/", "é"),
+    for name, host, path, token in (
+        ("host", "a\r\nX: y", "/", "t"),
+        ("path", "a", "/ HTTP/1.1\r\n", "t"),
+        ("token", "a", "/", "t\n"),
+        ("token", "a", "/", "\xe9"),
     ):
-        raised(ValueError, Handshake, host, path, NONCE, token)
+        assert "the %s has" % name in str(raised(BadRequest, Handshake, host, path, NONCE, token))
 
 
 def test_any_answer_opens_it_or_raises_a_named_error():
