@@ -13,7 +13,8 @@ import numpy as np
 import opuslib_next
 import pytest
 
-from pressroom_host.gateway.downlink import Downlink
+from pressroom_host.gateway.mixer import Mixer
+from pressroom_host.gateway.stats import SessionStats
 
 MINUTES = 5
 FRAME_S = 0.02
@@ -38,22 +39,25 @@ def mixed_schedule(path: Path) -> int:
         for n in range(N_FRAMES)
     )
     entries: list[bytes] = []
-    seq = 0
 
-    def send_frame(pcm: object, n_skipped: int, is_marked: bool) -> None:
-        nonlocal seq
-        entries.append(struct.pack("<IIB", round(now_s * 1e6), seq, is_marked))
-        seq = (seq + 1) & 0xFFFF
+    def write_due(now_ms: int) -> None:
+        for _, begins_spurt in mixer.frames():
+            entries.append(struct.pack("<IIB", now_ms * 1_000, len(entries) & 0xFFFF, begins_spurt))
 
-    now_s = 0.0
-    downlink = Downlink(send_frame)
+    mixer = Mixer(SessionStats())
+    mixer.add("TR_a", is_muted=False)
+    mixer.add("TR_b", is_muted=False)
+    now_ms = 0
     for at_s, sid, n in arrivals:
-        while downlink.next_tick_s is not None and downlink.next_tick_s <= at_s:
-            now_s = downlink.next_tick_s
-            downlink.tick(now_s)
-        now_s = at_s
+        at_ms = round(at_s * 1_000)
+        while (wait_ms := mixer.next_timeout_ms(now_ms)) <= at_ms - now_ms:
+            now_ms += wait_ms
+            mixer.poll(now_ms)
+            write_due(now_ms)
+        now_ms = at_ms
         header = struct.pack(">BBHII", 0x80, 111, n & 0xFFFF, n * 960, 1)
-        downlink.receive(sid, header + opus[n % len(opus)], now_s)
+        mixer.rtp_came(sid, header + opus[n % len(opus)], now_ms)
+        write_due(now_ms)
     path.write_bytes(b"".join(entries))
     return len(entries)
 

@@ -30,7 +30,7 @@ class OpusError(Exception):
 
 
 class OpusEncoder:
-    """CELT (restricted low delay): 2.5 ms of lookahead, and 40 us a frame at complexity 5, where speech gains nothing more.
+    """CELT (restricted low delay): 2.5 ms of lookahead; 40 us a frame at complexity 5, above which speech gains none.
 
     bitrate_bps: the average, or of every packet where is_constant.
     """
@@ -46,11 +46,11 @@ class OpusEncoder:
 
     def encode(self, pcm_frame: bytes) -> bytes:
         """Return one Opus packet of 20 ms. pcm_frame: exactly FRAME_BYTES."""
-        pcm = ctypes.cast(pcm_frame, c_int16_pointer)
+        pcm = ctypes.cast(ctypes.c_char_p(pcm_frame), c_int16_pointer)
         n_bytes = libopus_encode(self._encoder.encoder_state, pcm, FRAME_SAMPLES, self._opus, _MAX_OPUS_BYTES)
         if n_bytes < 0:
             raise OpusError(f"libopus: error {n_bytes}")
-        return self._opus[:n_bytes]
+        return ctypes.string_at(self._opus, n_bytes)
 
     def reset(self) -> None:
         """Begin a new stream."""
@@ -68,6 +68,8 @@ class OpusDecoder:
 
     def decode(self, opus: bytes) -> bytes:
         """Return the samples of a packet. Raises OpusError."""
+        if not opus:
+            raise OpusError("an Opus packet has at least one byte")  # to libopus this would be a lost one
         return self._decode(opus, _MAX_PACKET_SAMPLES, is_fec=False)
 
     def recover(self, opus: bytes, n_samples: int) -> bytes:

@@ -1,378 +1,381 @@
-"""One Session joined to one Room: what a device says and hears, and what is told either way.
+"""A Bridge: one Session joined to one Room, for as long as the Session lives, over all its links.
 
-It outlives the links under its Session, and ends when the device leaves, is missed for 30 s, or the room removes it.
+It owns the Session and its timer, and hands things on: the device's messages and audio to the room, the room's to the
+device. It answers to three sides: the Link (`text_came`, `binary_came`), the Leg (`audio_came`), the room (`on_...`).
 """
 
 import asyncio
-import time
-from collections.abc import Callable
-from typing import Any, Protocol
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import structlog
 from livekit.protocol import models
 
-from pressroom.wire import rtp
+from pressroom.wire import session as wire_session
 from pressroom.wire.messages import MAX_MESSAGE_BYTES, PROTO, MessageError, encode
-from pressroom.wire.session import (
-    EXPIRED,
-    FLUSHED,
-    LEFT,
-    LINK_DEAD,
-    LINK_DOWN,
-    MESSAGE,
-    MUTED,
-    READY,
-    UNMUTED,
-    Event,
-    GatewaySession,
-)
-from pressroom_host.room.tokens import AccessClaims
+from pressroom.wire.session import GatewaySession
+from pressroom_host.room.tokens import AccessClaims, GrantMissing
 
-from .audio import FRAME_BYTES, swap_bytes
 from .downlink import Downlink
+from .downlink_codecs import DOWNLINK_CODECS
+from .link import Link
 from .media import Leg, MediaPort
-from .room_port import RoomParticipant, RoomPort, RoomTrack
-from .rpc import RpcTable
-from .uplink import Uplink
+from .messenger import Messenger
+from .renumber import Renumber
+from .room_port import RoomParticipant, RoomPort
+from .room_view import Message, RoomView
+from .stats import SessionStats
+from .uplink import UPLINK_CODECS, Uplink
 
-log = structlog.get_logger(__name__)
+_KIND_MEDIA: Final = 1
+_TRACK_NAME: Final = "microphone"
+_TRIMMED_FIELDS: Final = ("attributes", "name")  # what a device can do without if a message is too long
 
-Message = dict[str, Any]
-
-UPLINK_CODECS = ("opus", "l16")  # in the order in which the gateway prefers them
-DOWNLINK_CODECS = ("l16",)
-
-_TRACK_NAME = "microphone"
-_L16_TICKS_PER_FRAME = 320
-_SRTP_TAG_BYTES = 10
-_DOWNLINK_BYTES = rtp.HEADER_BYTES + FRAME_BYTES + _SRTP_TAG_BYTES
-_MAX_ATTRIBUTES_BYTES = 1_024
-_AGENT_STATE = "lk.agent.state"
-
-
-class Link(Protocol):
-    """The WebSocket under a Session. Nothing here blocks: what it cannot take it drops and counts, or it closes."""
-
-    def send_text(self, text: str) -> None:
-        """Send a message."""
-
-    def send_binary(self, frame: bytes) -> None:
-        """Send media."""
-
-    def close(self) -> None:
-        """Close, after what was sent is out. Safe to call twice."""
+Reason = models.DisconnectReason
+Advertise = Callable[[Link], tuple[str, int]]  # where the device of this link sends its audio
 
 
 class Bridge:
-    """Made by the DeviceServer once a hello was found good. on_ended(bridge) is called once."""
+    """Made for a hello that was read and found good. on_over is called once, when `close` is to be called."""
 
     def __init__(
-        self, session_id: str, claims: AccessClaims, media_port: MediaPort, on_ended: Callable[["Bridge"], None]
+        self,
+        session_id: str,
+        claims: AccessClaims,
+        media: MediaPort,
+        advertise: Advertise,
+        now_ms: Callable[[], int],
+        on_over: Callable[["Bridge"], None],
     ) -> None:
+        self.session_id = session_id
         self.claims = claims
-        self.session = GatewaySession(session_id, _now_ms())
-        self.uplink: Uplink | None = None
-        self.downlink = Downlink(self._send_frame)
-        self.leg: Leg | None = None
-        self.n_undelivered_frames = 0  # for a device without a link
-        self.n_long_messages = 0  # too long for the device
-        self.device_stats: dict[str, int] = {}
-        self.codec_up = self.codec_down = ""  # of the present welcome
-        self._media_port = media_port
-        self._on_ended = on_ended
-        self._link: Link | None = None
+        self.stats = SessionStats()
+        self.device_stats: dict[str, int] = {}  # what the device counted, as it told last
+        self.codec_up = self.codec_down = ""  # of the present link
+        self._log = structlog.get_logger(__name__).bind(ses=session_id)
+        self._media = media
+        self._advertise = advertise
+        self._now_ms = now_ms
+        self._on_over = on_over
+        self._session = GatewaySession(session_id, now_ms())
+        self._view = RoomView(self.stats)
+        self._messenger = Messenger(self._say, self._view, self.stats)
+        self._downlink = Downlink(self.stats)
+        self._uplink: Uplink | None = None  # None: the token does not let this device speak
         self._participant: RoomParticipant | None = None
-        self._track: RoomTrack | None = None
-        self._others: set[str] = set()
-        self._rpc = RpcTable(self._tell, self._send_data, self._others.__contains__)
+        self._track_sid = ""
+        self._link: Link | None = None
+        self._leg: Leg | None = None
         self._max_message_bytes = MAX_MESSAGE_BYTES
         self._timer: asyncio.TimerHandle | None = None
-        self._tick: asyncio.TimerHandle | None = None
-        self._leaving: asyncio.Task[None] | None = None
-        self._is_ended = False
-        self._log = log.bind(ses=session_id[:8])
+        self._is_over = False
 
-    async def join(self, port: RoomPort) -> None:
-        """Bring the device into its room. Raises room.tokens.GrantMissing."""
-        self._participant = await port.join(self.claims, self)
-        self._track = self._participant.publish_audio(_TRACK_NAME)
-        self.uplink = Uplink(self._track)
+    # Its life.
+
+    async def join(self, room: RoomPort) -> None:
+        """Enter the room. Raises RoomUnavailable."""
+        participant = self._participant = self._messenger.participant = await room.join(self.claims, self)
+        try:
+            track = participant.publish_audio(_TRACK_NAME, models.TrackSource.MICROPHONE, muted=True)
+        except GrantMissing as error:
+            self._log.info("listens only", why=str(error))
+        else:
+            self._track_sid = track.sid
+            numbers = Renumber(int.from_bytes(os.urandom(2), "big"), int.from_bytes(os.urandom(4), "big"), self.stats)
+            self._uplink = Uplink(track, numbers, self.stats)
         self._log.info("joined", room=self.claims.room, identity=self.claims.identity)
 
-    def attach(self, link: Link, hello: Message, media_address: tuple[str, int], is_resumed: bool) -> None:
-        """A link whose hello asked for this Session: it gets fresh media and replaces the one before."""
-        assert self._participant is not None and self.uplink is not None
-        old_link, self._link = self._link, link
-        if old_link is not None:
-            old_link.close()
-        if self.leg is not None:
-            self.leg.close()
-        self.codec_up = next(codec for codec in UPLINK_CODECS if codec in hello["caps"]["up"])
-        self.codec_down = next(codec for codec in DOWNLINK_CODECS if codec in hello["caps"]["dn"])
-        self.leg = Leg(
-            self._media_port,
-            rtp.PT_L16,
-            _L16_TICKS_PER_FRAME,
-            _DOWNLINK_BYTES,
-            self._on_audio,
-            self._on_keepalive,
-            link.send_binary,
-        )
-        self.uplink.begin_stream()
-        self._max_message_bytes = min(hello["caps"]["max_message_bytes"], MAX_MESSAGE_BYTES)
+    def attach(self, link: Link, hello: Message) -> None:
+        """A link has greeted, the first or one that resumes: welcome it, and let go of the one before."""
+        is_resumed = self.stats.n_links > 0
+        self._let_go_of_link()
+        now_ms = self._now_ms()
+        self._link = link
+        self.stats.n_links += 1
+        caps = hello["caps"]
+        self._max_message_bytes = min(caps["max_message_bytes"], MAX_MESSAGE_BYTES)
+        self.codec_up = chosen_codec(caps["up"], UPLINK_CODECS) or ""
+        self.codec_down = chosen_codec(caps["dn"], DOWNLINK_CODECS) or ""
+        codec_down = DOWNLINK_CODECS[self.codec_down]()
+        self._leg = Leg(self._media, self, self.codec_up, codec_down, self.stats, os.urandom)
+        if self._uplink is not None:
+            self._uplink.open_link(self.codec_up, now_ms)
+        self._downlink.open_link(self._leg)
         welcome = {
             "t": "welcome",
             "proto": PROTO,
-            "session": self.session.session_id,
+            "session": self.session_id,
             "resumed": is_resumed,
-            "room": self._participant.room_name,
-            "identity": self._participant.identity,
-            "media": self.leg.settings(*media_address, self.codec_up, self.codec_down),
+            "room": self.claims.room,
+            "identity": self.claims.identity,
+            "media": self._leg.settings(*self._advertise(link)),
         }
-        self.session.welcome(welcome, hello.get("muted", True), _now_ms())
+        self._session.welcome(welcome, hello.get("muted", True), now_ms)
+        self._log.info(
+            "welcomed",
+            resumed=is_resumed,
+            fw=hello["fw"],
+            board=hello["board"],
+            up=self.codec_up,
+            dn=self.codec_down,
+        )
+        self._say_all(self._view.everything())
         self._settle()
 
-    def receive_text(self, link: Link, text: str) -> None:
-        """A message came over that link."""
+    def detach(self, link: Link) -> None:
+        """A link is closed, whoever closed it; one that was replaced says nothing about the Session."""
         if link is self._link:
-            self.session.receive(text, _now_ms())
+            self._let_go_of_link()
+            self._session.link_lost(self._now_ms())
             self._settle()
 
-    def receive_media(self, link: Link, packet: bytes) -> None:
-        """An RTP packet came inside that link."""
-        if link is self._link and self.leg is not None:
-            self.leg.receive_frame(packet)
+    def leave(self, action: str, reason: str, message: str) -> None:
+        """End the Session, and tell the device why and what to do."""
+        if self._is_over:
+            return
+        self._session.leave(action, reason, message, self._now_ms())
+        self._log.info("ended by us", reason=reason)
+        self._send_messages()
+        self._end()
 
-    def link_lost(self, link: Link) -> None:
-        """That link is closed. Of a link that was replaced this is no news."""
+    async def close(self, reason: Reason = Reason.CLIENT_INITIATED) -> None:
+        """Leave the room and let go of everything. Safe to call twice."""
+        self._end()
+        if self._participant is not None:
+            await self._participant.leave(reason)
+
+    # What the link brings.
+
+    def text_came(self, link: Link, text: str) -> None:
+        """A text frame came; of a link that was replaced it says nothing."""
         if link is self._link:
-            self._link = None
-            self.session.link_lost(_now_ms())
+            self._session.receive(text, self._now_ms())
             self._settle()
 
-    def leave(self, action: str, reason: str, text: str) -> None:
-        """End the Session from here, and tell the device why and what to do."""
-        self.session.leave(action, reason, text, _now_ms())
-        self._settle()
-        self._end(models.DisconnectReason.SERVER_SHUTDOWN)
+    def binary_came(self, link: Link, frame: bytes) -> None:
+        """A binary frame came: its first byte is its kind."""
+        if link is not self._link:
+            return
+        if self._leg is not None and frame[:1] == bytes((_KIND_MEDIA,)):
+            self._leg.packet_came_inside(frame[1:])
+        else:
+            self.stats.n_messages_refused += 1
 
-    async def closed(self) -> None:
-        """Return once the room has been left."""
-        if self._leaving is not None:
-            await self._leaving
+    # What the Leg brings.
 
-    def stats(self) -> dict[str, int]:
-        """Return what was counted; names as in the logs."""
-        uplink, leg = self.uplink, self.leg
-        counts = {
-            "dn_sent": self.downlink.n_sent,
-            "dn_lost": self.downlink.n_lost,
-            "dn_late": self.downlink.n_late,
-            "dn_dropped": self.downlink.n_dropped,
-            "dn_undelivered": self.n_undelivered_frames,
-        }
-        if uplink is not None:
-            counts.update(up_frames=uplink.n_forwarded, up_lost=uplink.n_lost, up_late=uplink.n_late)
-        if leg is not None:
-            counts.update(refused=leg.n_refused, moved=leg.n_moved)
-        return counts
+    def audio_came(self, packet: bytes) -> None:
+        """A plain packet of audio came."""
+        if self._uplink is None:
+            self.stats.n_up_unpublished += 1
+            return
+        now_ms = self._now_ms()
+        end_timestamp = self._uplink.audio_came(packet, now_ms)
+        if end_timestamp is not None:
+            self._session.audio_heard(end_timestamp, now_ms)
+            for event in self._session.events():
+                self._handle(event, now_ms)
 
-    # What the room says.
+    def keepalive_came(self, packet: bytes) -> None:
+        """A keepalive came, and was answered."""
+        if self._uplink is not None:
+            self._uplink.keepalive_came(packet, self._now_ms())
+
+    def send_inside(self, packet: bytes) -> bool:
+        """Send audio inside the WebSocket."""
+        return self._link is not None and self._link.send_packet(packet)
+
+    # What the room brings (MemberListener).
 
     def on_participant(self, info: models.ParticipantInfo) -> None:
         """Another participant joined or changed."""
-        self._others.add(info.identity)
-        self._tell_participant(info, "active")
-        if _AGENT_STATE in info.attributes:
-            self._tell({"t": "state", "agent": info.attributes[_AGENT_STATE]})
+        self._say_all(self._view.participant(info))
 
     def on_participant_left(self, info: models.ParticipantInfo) -> None:
         """Another participant is gone."""
-        self._others.discard(info.identity)
-        self._tell_participant(info, "disconnected")
+        self._messenger.left(info.identity)
+        self._say_all(self._view.participant_left(info))
 
     def on_track(self, info: models.ParticipantInfo, track: models.TrackInfo) -> None:
         """Another participant publishes a track."""
-        self._tell(
-            {
-                "t": "track",
-                "sid": track.sid,
-                "participant": info.identity,
-                "kind": models.TrackType.Name(track.type).lower(),
-                "muted": track.muted,
-                "subscribed": True,
-                "name": track.name[:64],
-                "source": models.TrackSource.Name(track.source).lower(),
-            }
-        )
+        if track.type == models.TrackType.AUDIO:
+            self._downlink.mixer.add(track.sid, track.muted)
+        self._say_all(self._view.track(info, track))
 
     def on_track_gone(self, track_sid: str) -> None:
-        """That track is heard no more."""
-        self.downlink.forget(track_sid)
+        """No packet of this track will come any more."""
+        self._downlink.mixer.remove(track_sid)
+        self._say_all(self._view.track_gone(track_sid))
 
     def on_track_muted(self, track_sid: str, muted: bool) -> None:
-        """Nothing: who is muted sends nothing."""
+        """Another participant has muted or unmuted its track."""
+        self._downlink.mixer.set_muted(track_sid, muted)
+        self._say_all(self._view.track_muted(track_sid, muted))
 
     def on_rtp(self, track_sid: str, packet: bytes) -> None:
-        """A packet of a talker."""
-        self.downlink.receive(track_sid, packet, time.monotonic())
-        if self._tick is None and self.downlink.next_tick_s is not None:
-            self._schedule_tick()
+        """A packet of audio came from another participant."""
+        now_ms = self._now_ms()
+        self._downlink.mixer.rtp_came(track_sid, packet, now_ms)
+        self._downlink.send_due(now_ms)
+        self._wait(now_ms)
 
     def on_data(self, packet: models.DataPacket) -> None:
-        """Data for the device."""
-        kind = packet.WhichOneof("value")
-        if kind == "user":
-            text = packet.user.payload.decode(errors="replace")
-            self._tell({"t": "data", "payload": text, "topic": packet.user.topic})
-        elif kind == "rpc_request":
-            self._rpc.handle_request(packet.participant_identity, packet.rpc_request)
-        elif kind == "rpc_response":
-            self._rpc.handle_response(packet.rpc_response)
-
-    def on_mute_requested(self, track_sid: str, muted: bool) -> None:
-        """The room wants the device to be silent; it learns so, and whether it obeys is up to its user."""
-        self._tell({"t": "mute", "muted": muted})
-
-    def on_removed(self, reason: int) -> None:
-        """The room has let go of us."""
-        if reason == models.DisconnectReason.DUPLICATE_IDENTITY:
-            self.leave("DISCONNECT", "DUPLICATE_IDENTITY", "another participant joined with this identity")
-        elif not self._is_ended:
-            self.leave("RECONNECT", "REMOVED", "the room removed this participant")
-
-    # What the device says.
-
-    def _on_audio(self, packet: bytes) -> None:
-        assert self.uplink is not None
-        end_timestamp = self.uplink.receive(packet, time.monotonic())
-        if end_timestamp is not None:
-            self.session.audio_heard(end_timestamp, _now_ms())
-            for event in self.session.events():
-                self._handle(event)
-
-    def _on_keepalive(self, seq: int) -> None:
-        assert self.uplink is not None
-        self.uplink.skip(seq, time.monotonic())
-
-    def _handle(self, event: Event) -> None:
-        assert self._track is not None and self.uplink is not None
-        kind, value = event.kind, event.value
-        if kind == UNMUTED:
-            assert isinstance(value, int)
-            self._track.set_muted(False)
-            self.uplink.unmute(value, time.monotonic())
-        elif kind == MUTED:
-            self.uplink.mute(time.monotonic())
-            self._track.set_muted(True)
-        elif kind == FLUSHED:
-            self.downlink.flush()
-        elif kind == MESSAGE:
-            assert isinstance(value, dict)
-            self._handle_message(value)
-        elif kind in (LINK_DEAD, LINK_DOWN):
-            self._log.info("link lost", **self.stats())
-            if self._link is not None:
-                self._link.close()
-                self._link = None
-        elif kind == EXPIRED:
-            self._end(models.DisconnectReason.CONNECTION_TIMEOUT)
-        elif kind == LEFT:
-            self._end(models.DisconnectReason.CLIENT_INITIATED)
-
-    def _handle_message(self, message: Message) -> None:
-        if message["t"] == "rpc":
-            self._rpc.handle_call(message)
-        elif message["t"] == "rpc_result":
-            self._rpc.handle_result(message)
-        elif message["t"] == "stats":
-            self.device_stats = message["values"]
-            self._log.info("device", **dict(sorted(self.device_stats.items())[:24]))
-        elif message["t"] == "data":
-            user = models.UserPacket(payload=message["payload"].encode(), topic=message.get("topic", ""))
-            self._send_data(
-                models.DataPacket(user=user, destination_identities=message.get("destination_identities", []))
-            )
-
-    def _send_data(self, packet: models.DataPacket) -> None:
-        if self._participant is not None:
-            self._participant.send_data(packet, reliable=True)
-
-    def _tell(self, message: Message) -> bool:
-        """Send a message if the device can take it."""
-        try:
-            if len(encode(message).encode()) <= self._max_message_bytes:
-                is_sent = self.session.send(message)
-                self._settle()
-                return is_sent
-        except MessageError:  # longer than any device takes
-            pass
-        self.n_long_messages += 1
-        return False
-
-    def _tell_participant(self, info: models.ParticipantInfo, state: str) -> None:
-        message = {"t": "participant", "identity": info.identity, "sid": info.sid, "state": state}
-        attributes = dict(info.attributes)
-        if sum(len(key) + len(value) for key, value in attributes.items()) <= _MAX_ATTRIBUTES_BYTES:
-            message["attributes"] = attributes  # type: ignore[assignment]
-        self._tell({**message, "name": info.name[:64]})
-
-    def _send_frame(self, pcm: bytes, n_skipped: int, is_marked: bool) -> None:
-        if self.leg is None or self.session.state != READY:
-            self.n_undelivered_frames += 1
-            return
-        if n_skipped:
-            self.leg.skip_time(n_skipped)
-        self.leg.send_audio(swap_bytes(pcm), is_marked)
-
-    def _schedule_tick(self) -> None:
-        at_s = self.downlink.next_tick_s
-        if at_s is None:
-            self._tick = None
-            return
-        self._tick = asyncio.get_running_loop().call_later(max(0.0, at_s - time.monotonic()), self._on_tick)
-
-    def _on_tick(self) -> None:
-        self.downlink.tick(time.monotonic())
-        self._schedule_tick()
-
-    def _settle(self) -> None:
-        """After every call that changes the Session: send, handle, and wake up in time."""
-        for text in self.session.messages_to_send():
-            if self._link is not None:
-                self._link.send_text(text)
-        for event in self.session.events():
-            self._handle(event)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._is_ended:
-            wait_s = self.session.next_timeout_ms(_now_ms()) / 1_000
-            self._timer = asyncio.get_running_loop().call_later(wait_s, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.session.poll(_now_ms())
+        """Data, a call, or the answer to one."""
+        is_reachable = self._session.state == wire_session.READY
+        self._messenger.room_said(packet, is_reachable, self._now_ms())
         self._settle()
 
-    def _end(self, reason: models.DisconnectReason) -> None:
-        if self._is_ended:
+    def on_mute_requested(self, track_sid: str, muted: bool) -> None:
+        """The room may silence the device, but never opens its microphone."""
+        if muted and track_sid == self._track_sid and self._uplink is not None:
+            self._uplink.stop(self._now_ms())
+            self._say_all([{"t": "mute", "muted": True}])
+
+    def on_removed(self, reason: int) -> None:
+        """The room has let go of the device."""
+        if self._is_over:
             return
-        self._is_ended = True
-        self._log.info("ended", why=models.DisconnectReason.Name(reason), **self.stats())
-        for timer in (self._timer, self._tick):
-            if timer is not None:
-                timer.cancel()
-        self._rpc.close()
-        if self.leg is not None:
-            self.leg.close()
+        if reason == Reason.DUPLICATE_IDENTITY:
+            self.leave("DISCONNECT", "DUPLICATE_IDENTITY", "another device joined as this one; give each its own token")
+        elif reason in (Reason.PARTICIPANT_REMOVED, Reason.ROOM_DELETED):
+            self.leave("DISCONNECT", Reason.Name(reason), "the room has sent this device away")
+        else:
+            self.leave("RECONNECT", "SERVER_SHUTDOWN", "the room was closed")
+
+    # What the Session says.
+
+    def _settle(self) -> None:
+        """After every call that changes the Session: send what it has to say, do what it asks, wait as it says."""
+        now_ms = self._now_ms()
+        self._send_messages()
+        for event in self._session.events():
+            self._handle(event, now_ms)
+        self._send_messages()
+        self._wait(now_ms)
+
+    def _send_messages(self) -> None:
+        for text in self._session.messages_to_send():
+            if self._link is not None:
+                self._link.send_text(text)
+
+    def _handle(self, event: Any, now_ms: int) -> None:
+        kind = event.kind
+        if kind == wire_session.UNMUTED:
+            self._start_talk(event.value, now_ms)
+        elif kind == wire_session.MUTED:
+            self._end_talk(now_ms)
+        elif kind == wire_session.FLUSHED:
+            self._flush()
+        elif kind == wire_session.MESSAGE:
+            self._take_message(event.value, now_ms)
+        elif kind == wire_session.LINK_DEAD:
+            self._log.info("link is silent")
+            self._let_go_of_link()
+        elif kind == wire_session.LINK_DOWN:
+            self._log.info("link lost")
+        elif kind in (wire_session.EXPIRED, wire_session.LEFT):
+            self._log.info("ended", why=kind)
+            self._end()
+
+    def _start_talk(self, timestamp: int, now_ms: int) -> None:
+        if self._uplink is None:
+            return
+        end_timestamp = self._uplink.start(timestamp, now_ms)
+        if end_timestamp is not None:
+            self._session.audio_heard(end_timestamp, now_ms)
+
+    def _end_talk(self, now_ms: int) -> None:
+        if self._uplink is not None:
+            self._uplink.stop(now_ms)
+        self._log.info("talk ended", **self.stats.nonzero())
+
+    def _take_message(self, message: Message, now_ms: int) -> None:
+        if message["t"] == "stats":
+            self.device_stats = message["values"]
+            self._log.info("device", **self.device_stats)
+        else:
+            self._messenger.device_said(message, now_ms)
+
+    def _flush(self) -> None:
+        self._downlink.mixer.flush()
         if self._link is not None:
-            self._link.close()
-            self._link = None
-        if self._participant is not None:
-            self._leaving = asyncio.get_running_loop().create_task(self._participant.leave(reason))
-        self._on_ended(self)
+            self._link.flush_packets()
+
+    # Saying things.
+
+    def _say_all(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._say(message)
+        self._send_messages()
+
+    def _say(self, message: Message) -> bool:
+        """Queue a message, without what the device can do without if it is too long; False if it cannot be said."""
+        if self._session.state != wire_session.READY:
+            return False  # a new link is told everything
+        for field in (None, *_TRIMMED_FIELDS):
+            message = {key: value for key, value in message.items() if key != field}
+            if self._fits(message):
+                return self._session.send(message)
+        self.stats.n_messages_too_long += 1
+        return False
+
+    def _fits(self, message: Message) -> bool:
+        try:
+            return len(encode(message).encode()) <= self._max_message_bytes
+        except MessageError:
+            return False
+
+    # Time, and the end.
+
+    def _wait(self, now_ms: int) -> None:
+        """Have `_poll` called when the first of them has something to do; a timer that is early enough stays."""
+        if self._is_over:
+            return
+        wait_ms = min(
+            self._session.next_timeout_ms(now_ms),
+            self._downlink.mixer.next_timeout_ms(now_ms),
+            self._messenger.next_timeout_ms(now_ms),
+        )
+        loop = asyncio.get_running_loop()
+        at_s = loop.time() + (wait_ms + 1) / 1000  # a millisecond later, so that it is not early by less than one
+        if self._timer is not None:
+            if self._timer.when() <= at_s:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_at(at_s, self._poll)
+
+    def _poll(self) -> None:
+        self._timer = None
+        now_ms = self._now_ms()
+        self._session.poll(now_ms)
+        self._downlink.mixer.poll(now_ms)
+        self._downlink.send_due(now_ms)
+        self._messenger.poll(now_ms)
+        self._settle()
+
+    def _let_go_of_link(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        if self._leg is not None:
+            self._leg.close()
+            self._leg = None
+        self._downlink.close_link()
+
+    def _end(self) -> None:
+        """Safe to call twice."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._uplink is not None:
+            self._uplink.stop(self._now_ms())
+        self._let_go_of_link()
+        self._log.info("closed", **self.stats.nonzero())
+        self._on_over(self)
 
 
-def _now_ms() -> int:
-    return int(time.monotonic() * 1_000) & 0x3FFFFFFF
+def chosen_codec(offered: Iterable[str], known: Iterable[str]) -> str | None:
+    """Return the first codec of a device's list that the gateway knows: the device says what it likes best."""
+    return next((codec for codec in offered if codec in known), None)

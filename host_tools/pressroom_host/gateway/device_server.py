@@ -1,278 +1,248 @@
 """The door for devices: a WebSocket over TLS at /device, and what must be so before a Session begins.
 
-what is wrong                          the device is told
-no token, or not one of ours           HTTP 401 UNAUTHORIZED, TOKEN_EXPIRED, TOKEN_REVOKED
-a token for no room                    HTTP 403 WRONG_ROOM
-too many devices, or links of a token  HTTP 503 TOO_MANY
-no hello within 5 s, or a bad one      leave BAD_MESSAGE
-a protocol we do not speak             leave UPGRADE_REQUIRED
-no codec in common                     leave NO_COMMON_CODEC
+     what is wrong                               the device is told
+     no token, or not one of ours                HTTP 401 UNAUTHORIZED or TOKEN_EXPIRED
+     a token that was revoked                    HTTP 403 TOKEN_REVOKED
+     a token for no room, or one not served      HTTP 403 WRONG_ROOM
+     too many Sessions, or links of one token    HTTP 503 BUSY
+     the first message is no hello, or none came within 5 s  leave BAD_MESSAGE
+     a protocol, or only codecs, we do not speak leave UPGRADE_REQUIRED
+     the room cannot be joined now               leave ROOM_UNAVAILABLE
+
+After any of them but 503 and the last a device does not try again until somebody presses its button.
 """
 
 import asyncio
-import collections
-import contextlib
-import secrets
+import json
 import ssl
-from typing import Any
+import time
+from collections import Counter
+from typing import Final
 
 import structlog
 from aiohttp import WSMsgType, web
 
 from pressroom.wire.messages import MAX_MESSAGE_BYTES, PROTO, MessageError, encode, parse
-from pressroom.wire.session import EXPIRED, LEFT
-from pressroom_host.room.tokens import AccessClaims, GrantMissing
+from pressroom_host.room.tokens import AccessClaims
 
-from .bridge import DOWNLINK_CODECS, UPLINK_CODECS, Bridge
-from .media import MediaPort, PortInUse
-from .room_port import RoomPort
+from .bridge import Advertise, Bridge, chosen_codec
+from .downlink_codecs import DOWNLINK_CODECS
+from .link import Link
+from .listener import Listener
+from .media import MAX_PACKET_BYTES, MediaPort
+from .room_port import RoomPort, RoomUnavailable
+from .room_view import Message
+from .sessions import MAX_SESSIONS, Sessions
+from .state import StateUnusable
 from .tokens import Refusal, TokenGate
+from .uplink import UPLINK_CODECS
 
 log = structlog.get_logger(__name__)
 
-_HELLO_TIMEOUT_S = 5.0
-_CLOSE_TIMEOUT_S = 1.0
-_MAX_FRAME_BYTES = 2 * MAX_MESSAGE_BYTES
-_MAX_LINKS = 1_000
-_MAX_LINKS_OF_TOKEN = 4  # the present one, and those that have not noticed their end
-_MAX_QUEUED_FRAMES = 128
-_MAX_UNSENT_BYTES = 32_768  # a second and a half of L16: what a slow link does not take is dropped
-_REVOKED_CHECK_S = 2.0
-_MEDIA_KIND = 1
-_LINK_SPEAKS_PROTO = (PROTO,)
+_PATH: Final = "/device"
+_PROTOS: Final = (PROTO,)  # N and N-1, once there is one
+_HELLO_TIMEOUT_S: Final = 5.0
+_CLOSE_TIMEOUT_S: Final = 1.0
+_STOP_TIMEOUT_S: Final = 2.0
+_MAX_FRAME_BYTES: Final = max(MAX_MESSAGE_BYTES, 1 + MAX_PACKET_BYTES)
+_MIN_MESSAGE_BYTES: Final = 512  # of a device: a welcome has to fit
+_MAX_LINKS_OF_TOKEN: Final = 8  # the present one, and those before it that nobody has closed yet
+_BUSY: Final = "BUSY"
+_REVOKED_EVERY_S: Final = 1.0
+_UNSENT_BYTES: Final = 4_096
 
 
 class _Unfit(Exception):
-    """A device with a good token that cannot be served. reason: as in `leave`; the text says what to do."""
+    """A device that was let in cannot be served. action, reason: as in `leave`; the text says what to do."""
 
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, reason: str, message: str, action: str = "DISCONNECT") -> None:
+        super().__init__(message)
         self.reason = reason
-
-
-class WebSocketLink:
-    """The WebSocket under a Session: a bounded queue and one task that writes."""
-
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        self.n_dropped_frames = 0
-        self._socket = socket
-        self._queue: collections.deque[str | bytes | None] = collections.deque()
-        self._has_work = asyncio.Event()
-        self._is_closing = False
-        self._task = asyncio.get_running_loop().create_task(self._write())
-
-    def send_text(self, text: str) -> None:
-        """Send a message; a device that takes none of many is closed."""
-        if len(self._queue) >= _MAX_QUEUED_FRAMES:
-            self.close()
-        else:
-            self._put(text)
-
-    def send_binary(self, frame: bytes) -> None:
-        """Send media, or drop it if the link is slow."""
-        if len(self._queue) >= _MAX_QUEUED_FRAMES or self._n_unsent_bytes() > _MAX_UNSENT_BYTES:
-            self.n_dropped_frames += 1
-        else:
-            self._put(frame)
-
-    def close(self) -> None:
-        """Close, after what was sent is out. Safe to call twice."""
-        if not self._is_closing:
-            self._put(None)
-            self._is_closing = True
-
-    async def closed(self) -> None:
-        """Return once everything is out and the socket closed."""
-        await self._task
-
-    def _put(self, item: str | bytes | None) -> None:
-        if not self._is_closing:
-            self._queue.append(item)
-            self._has_work.set()
-
-    def _n_unsent_bytes(self) -> int:
-        transport = self._socket._req.transport if self._socket._req is not None else None
-        return transport.get_write_buffer_size() if transport is not None else 0
-
-    async def _write(self) -> None:
-        with contextlib.suppress(ConnectionError, RuntimeError):
-            while True:
-                while self._queue:
-                    item = self._queue.popleft()
-                    if item is None:
-                        await self._socket.close()
-                        return
-                    if isinstance(item, str):
-                        await self._socket.send_str(item)
-                    else:
-                        await self._socket.send_bytes(item)
-                self._has_work.clear()
-                await self._has_work.wait()
+        self.action = action
 
 
 class DeviceServer:
-    """Lets devices in, and finds the Bridge of a Session that is resumed."""
+    """Listens from `open` to `stop`. bridges: those whose Session lives, by its id."""
 
-    def __init__(
-        self, gate: TokenGate, room_port: RoomPort, media_port: MediaPort, advertise: tuple[str | None, int | None]
-    ) -> None:
-        self.port = 0
-        self.bridges: dict[str, Bridge] = {}  # by session id
+    def __init__(self, gate: TokenGate, room: RoomPort, media: MediaPort, advertise: Advertise) -> None:
         self._gate = gate
-        self._room_port = room_port
-        self._media_port = media_port
+        self._room = room
+        self._media = media
         self._advertise = advertise
-        self._links: collections.Counter[str] = collections.Counter()  # by jti
-        self._runner: web.AppRunner | None = None
-        self._revoking: asyncio.Task[None] | None = None
+        self._sessions = Sessions()
+        self.bridges = self._sessions.bridges
+        self._links: Counter[str] = Counter()  # open ones, by jti
+        self._serving: set[asyncio.Task[None]] = set()  # what sends on them
+        self._listener: Listener | None = None
+        self._watching: asyncio.Task[None] | None = None
 
-    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        """Open the port; 0 takes a free one. Raises PortInUse."""
-        app = web.Application()
-        app.router.add_get("/device", self._get_device)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
-        except OSError as error:
-            raise PortInUse(f"TCP port {port} of {host} cannot be used ({error.strerror}); choose another") from None
-        self.port = self._runner.addresses[0][1]
-        self._revoking = asyncio.get_running_loop().create_task(self._end_revoked())
+    def open(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        """Listen; port 0 takes a free one. Raises OSError."""
+        self._listener = Listener.open(host, port, self._handle, tls)
+        self._watching = asyncio.get_running_loop().create_task(self._watch_denied(), name="deny-list")
+
+    @property
+    def port(self) -> int:
+        """The TCP port, once open."""
+        assert self._listener is not None
+        return int(self._listener.port)
 
     async def stop(self) -> None:
-        """Tell every device to come back later, and close. Safe to call twice."""
-        bridges = list(self.bridges.values())
-        for bridge in bridges:
-            bridge.leave("RECONNECT", "SERVER_SHUTDOWN", "the gateway restarts")
-        for bridge in bridges:
-            await bridge.closed()
-        if self._revoking is not None:
-            self._revoking.cancel()
-            await asyncio.gather(self._revoking, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
+        """Send every device away to try again later, and close. Safe to call twice."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._sessions.stop("RECONNECT", "SERVER_SHUTDOWN", "the gateway stops or restarts")
+        if self._serving:  # the last messages
+            await asyncio.wait(list(self._serving), timeout=_STOP_TIMEOUT_S)
+        if self._listener is not None:
+            await self._listener.stop()
 
-    async def _get_device(self, request: web.Request) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path != _PATH:
+            return web.Response(status=404, text="devices connect to /device")
         try:
-            claims = self._gate.admit(request.headers.get("Authorization", ""))
+            claims = self._admit(request)
         except Refusal as refusal:
-            log.info("device refused", reason=refusal.reason, peer=request.remote)
-            return _refusal(refusal.status, refusal.reason, refusal.message)
-        if self._links.total() >= _MAX_LINKS or self._links[claims.jti] >= _MAX_LINKS_OF_TOKEN:
-            return _refusal(503, "TOO_MANY", "too many links are open; the next try may find a place")
+            log.info("device refused", reason=refusal.reason, why=refusal.message, peer=request.remote)
+            body = {"reason": refusal.reason, "message": refusal.message}
+            return web.json_response(body, status=refusal.status)
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return web.Response(status=426, text="devices connect by WebSocket", headers={"Upgrade": "websocket"})
         self._links[claims.jti] += 1
         try:
             return await self._serve(request, claims)
         finally:
             self._links[claims.jti] -= 1
-            self._links += collections.Counter()  # forgets those at zero
+            self._links += Counter()  # forgets those at zero
 
-    async def _serve(self, request: web.Request, claims: AccessClaims) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(max_msg_size=_MAX_FRAME_BYTES, compress=False, timeout=_CLOSE_TIMEOUT_S)
-        await socket.prepare(request)
-        link = WebSocketLink(socket)
+    def _admit(self, request: web.BaseRequest) -> AccessClaims:
+        claims = self._gate.admit(request.headers.get("Authorization", ""))
+        if self._links[claims.jti] >= _MAX_LINKS_OF_TOKEN:
+            raise Refusal(503, _BUSY, f"{claims.identity} has {_MAX_LINKS_OF_TOKEN} links open already")
+        if self._links.total() >= MAX_SESSIONS or len(self.bridges) >= MAX_SESSIONS:
+            raise Refusal(503, _BUSY, f"all {MAX_SESSIONS} places are taken")
+        return claims
+
+    async def _serve(self, request: web.BaseRequest, claims: AccessClaims) -> web.StreamResponse:
+        socket = web.WebSocketResponse(
+            max_msg_size=_MAX_FRAME_BYTES + 1,  # aiohttp wants less than that
+            compress=False,
+            timeout=_CLOSE_TIMEOUT_S,
+            writer_limit=_UNSENT_BYTES,
+        )
         try:
-            bridge = await self._greet(socket, link, claims, request)
-            if bridge is not None:
-                await self._pass_on(socket, link, bridge)
-                bridge.link_lost(link)
+            await socket.prepare(request)
+        except ConnectionError:
+            return web.Response()  # gone before it was answered
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport)
+        link = Link(socket, transport, local_host=str(transport.get_extra_info("sockname")[0]))
+        sending = asyncio.get_running_loop().create_task(link.run(), name="link")
+        self._serving.add(sending)
+        try:
+            await self._talk(socket, link, claims)
         finally:
             link.close()
-            await link.closed()
+            await asyncio.wait([sending])
+            self._serving.discard(sending)
         return socket
 
-    async def _pass_on(self, socket: web.WebSocketResponse, link: WebSocketLink, bridge: Bridge) -> None:
-        async for message in socket:
-            if message.type == WSMsgType.TEXT:
-                bridge.receive_text(link, message.data)
-            elif message.type == WSMsgType.BINARY and message.data[:1] == bytes((_MEDIA_KIND,)):
-                bridge.receive_media(link, message.data[1:])
-
-    async def _greet(
-        self, socket: web.WebSocketResponse, link: WebSocketLink, claims: AccessClaims, request: web.Request
-    ) -> Bridge | None:
-        """Read the hello, and return the Bridge that has this link now; None if the device was sent away."""
+    async def _talk(self, socket: web.WebSocketResponse, link: Link, claims: AccessClaims) -> None:
         try:
-            hello = await asyncio.wait_for(_read_hello(socket), _HELLO_TIMEOUT_S)
+            hello = await _read_hello(socket)
             _check_hello(hello)
-            return await self._attach(hello, link, claims, request)
-        except TimeoutError:
-            refusal = _Unfit("BAD_MESSAGE", "no hello came")
-        except _Unfit as error:
-            refusal = error
-        except GrantMissing as error:
-            refusal = _Unfit("WRONG_ROOM", str(error))
-        log.info("device refused", reason=refusal.reason, identity=claims.identity, why=str(refusal))
-        link.send_text(
-            encode({"t": "leave", "action": "DISCONNECT", "reason": refusal.reason, "message": str(refusal)})
-        )
-        return None
+            bridge = await self._bridge(hello, claims)
+        except _Unfit as unfit:
+            log.info("device refused", reason=unfit.reason, why=str(unfit), identity=claims.identity)
+            leave = {"t": "leave", "action": unfit.action, "reason": unfit.reason, "message": str(unfit)}
+            link.send_text(encode(leave))
+            return
+        bridge.attach(link, hello)
+        try:
+            async for frame in socket:
+                if frame.type == WSMsgType.TEXT:
+                    bridge.text_came(link, frame.data)
+                elif frame.type == WSMsgType.BINARY:
+                    bridge.binary_came(link, frame.data)
+        finally:
+            bridge.detach(link)
 
-    async def _attach(
-        self, hello: dict[str, Any], link: WebSocketLink, claims: AccessClaims, request: web.Request
-    ) -> Bridge:
-        bridge = self.bridges.get(hello.get("resume", ""))
-        is_resumed = bridge is not None and _is_same_device(bridge, claims)
-        if bridge is None or not is_resumed:
-            self._replace(claims)
-            bridge = Bridge(secrets.token_hex(16), claims, self._media_port, self._forget)
-            await bridge.join(self._room_port)
-            self.bridges[bridge.session.session_id] = bridge
-        host, port = self._advertise
-        if host is None:
-            assert request.transport is not None
-            host = str(request.transport.get_extra_info("sockname")[0])
-        bridge.attach(link, hello, (host, port or self._media_port.port), is_resumed)
+    async def _bridge(self, hello: Message, claims: AccessClaims) -> Bridge:
+        bridge = self._sessions.to_resume(hello, claims)
+        if bridge is not None:
+            return bridge
+        bridge = Bridge(self._sessions.new_id(), claims, self._media, self._advertise, now_ms, self._sessions.over)
+        self.bridges[bridge.session_id] = bridge
+        try:
+            await bridge.join(self._room)
+        except RoomUnavailable as error:
+            bridge.leave("RECONNECT", "ROOM_UNAVAILABLE", str(error))
+            raise _Unfit("ROOM_UNAVAILABLE", str(error), action="RECONNECT") from None
         return bridge
 
-    def _replace(self, claims: AccessClaims) -> None:
-        """A device that does not resume, say after a reset, ends the Session it had before."""
-        for bridge in list(self.bridges.values()):
-            if bridge.claims.identity == claims.identity and bridge.claims.room == claims.room:
-                bridge.leave("DISCONNECT", "DUPLICATE_IDENTITY", "another device came with this identity")
-
-    def _forget(self, bridge: Bridge) -> None:
-        self.bridges.pop(bridge.session.session_id, None)
-
-    async def _end_revoked(self) -> None:
+    async def _watch_denied(self) -> None:
+        """`pressroom token revoke` writes a file; this notices."""
         while True:
-            await asyncio.sleep(_REVOKED_CHECK_S)
-            if not self._gate.reload():
+            await asyncio.sleep(_REVOKED_EVERY_S)
+            try:
+                has_changed = self._gate.reload()
+            except StateUnusable as error:
+                log.error("deny-list unreadable", why=str(error))
+                continue
+            if not has_changed:
                 continue
             for bridge in list(self.bridges.values()):
                 if self._gate.is_denied(bridge.claims.jti):
-                    bridge.leave("DISCONNECT", "TOKEN_REVOKED", "the token was revoked; make a new one")
+                    bridge.leave("DISCONNECT", "TOKEN_REVOKED", "the device's token was revoked; give it a new one")
 
 
-async def _read_hello(socket: web.WebSocketResponse) -> dict[str, Any]:
-    frame = await socket.receive()
+def now_ms() -> int:
+    """Return the clock of the wire modules: milliseconds modulo 2**30."""
+    return time.monotonic_ns() // 1_000_000 & 0x3FFFFFFF
+
+
+async def _read_hello(socket: web.WebSocketResponse) -> Message:
+    try:
+        async with asyncio.timeout(_HELLO_TIMEOUT_S):
+            frame = await socket.receive()
+    except TimeoutError:
+        raise _Unfit("BAD_MESSAGE", f"no hello came within {_HELLO_TIMEOUT_S:.0f} s") from None
     if frame.type != WSMsgType.TEXT:
-        raise _Unfit("BAD_MESSAGE", "the first frame must be a hello")
+        raise _Unfit("BAD_MESSAGE", "a link begins with a hello, as text")
     try:
         message = parse(frame.data)
     except MessageError as error:
+        _check_proto(_proto_of(frame.data))
         raise _Unfit("BAD_MESSAGE", str(error)[:200]) from None
     if message is None or message["t"] != "hello":
-        raise _Unfit("BAD_MESSAGE", "the first message must be a hello")
+        raise _Unfit("BAD_MESSAGE", "a link begins with a hello")
     return message
 
 
-def _check_hello(hello: dict[str, Any]) -> None:
-    if hello["proto"] not in _LINK_SPEAKS_PROTO:
-        spoken = ", ".join(map(str, _LINK_SPEAKS_PROTO))
-        which = "firmware" if hello["proto"] < PROTO else "gateway"
+def _proto_of(text: str) -> object:
+    """Return `proto` of a hello that may be of another protocol; ours if there is none to be found."""
+    try:
+        return json.loads(text).get("proto", PROTO)
+    except (ValueError, AttributeError, RecursionError):
+        return PROTO
+
+
+def _check_proto(proto: object) -> None:
+    if proto not in _PROTOS:
+        spoken = " and ".join(str(known) for known in _PROTOS)
         raise _Unfit(
-            "UPGRADE_REQUIRED", f"the device speaks proto {hello['proto']}, this gateway {spoken}; update the {which}"
+            "UPGRADE_REQUIRED",
+            f"the device speaks protocol {str(proto)[:20]}, this gateway {spoken}; "
+            "put the firmware of the gateway's version on the board",
         )
-    for direction, codecs in (("up", UPLINK_CODECS), ("dn", DOWNLINK_CODECS)):
-        if not set(codecs) & set(hello["caps"][direction]):
-            raise _Unfit("NO_COMMON_CODEC", f"caps.{direction} has none of {', '.join(codecs)}")
 
 
-def _is_same_device(bridge: Bridge, claims: AccessClaims) -> bool:
-    is_over = bridge.session.state in (EXPIRED, LEFT)
-    return not is_over and (bridge.claims.identity, bridge.claims.room) == (claims.identity, claims.room)
-
-
-def _refusal(status: int, reason: str, message: str) -> web.Response:
-    return web.json_response({"reason": reason, "message": message}, status=status)
+def _check_hello(hello: Message) -> None:
+    _check_proto(hello["proto"])
+    caps = hello["caps"]
+    for direction, known in (("up", tuple(UPLINK_CODECS)), ("dn", tuple(DOWNLINK_CODECS))):
+        if chosen_codec(caps[direction], known) is None:
+            raise _Unfit("UPGRADE_REQUIRED", f"caps.{direction} has no codec of this gateway: {', '.join(known)}")
+    if caps["max_message_bytes"] < _MIN_MESSAGE_BYTES:
+        raise _Unfit("BAD_MESSAGE", f"caps.max_message_bytes must be at least {_MIN_MESSAGE_BYTES}")

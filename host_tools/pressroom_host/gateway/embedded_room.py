@@ -1,22 +1,55 @@
-"""The RoomPort to the room in this process."""
+"""The room of this process (pressroom_host.room), as a RoomPort."""
 
-from pressroom_host.room.member import Member
+from collections.abc import Mapping
+
+from livekit.protocol import models
+
+from pressroom_host.room.member import Member, MemberListener, MemberTrack
 from pressroom_host.room.server import RoomServer
 from pressroom_host.room.tokens import AccessClaims
 
-from .room_port import RoomListener
+from .room_port import RoomParticipant
+
+
+class EmbeddedParticipant:
+    """A Member of a room in this process."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self.sid = member.sid
+
+    def publish_audio(self, name: str, source: models.TrackSource, muted: bool) -> MemberTrack:
+        """Publish an Opus track. Raises room.tokens.GrantMissing."""
+        return self._member.publish_audio(name, source, muted)
+
+    def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        """Set these attributes; an empty value removes one."""
+        self._member.set_attributes(dict(attributes))
+
+    def send_data(self, packet: models.DataPacket, reliable: bool) -> None:
+        """Send to packet.destination_identities, or to all others if it is empty."""
+        self._member.send_data(packet, reliable)
+
+    async def leave(self, reason: models.DisconnectReason) -> None:
+        """Leave the room. Safe to call twice."""
+        await self._member.leave(reason)
 
 
 class EmbeddedRoom:
-    """Joins devices to the rooms of a RoomServer, which it owns."""
+    """The rooms of a RoomServer; it is stopped with this."""
 
     def __init__(self, server: RoomServer) -> None:
         self.server = server
 
-    async def join(self, claims: AccessClaims, listener: RoomListener) -> Member:
-        """Join the room of the claims. Raises room.tokens.GrantMissing."""
-        return self.server.join(claims, listener)
+    @property
+    def url(self) -> str:
+        """Where LiveKit clients join."""
+        return self.server.url
+
+    async def join(self, claims: AccessClaims, listener: MemberListener) -> RoomParticipant:
+        """Let a device into its room."""
+        return EmbeddedParticipant(self.server.join(claims, listener))
 
     async def stop(self) -> None:
-        """Close the rooms. Safe to call twice."""
+        """Let everybody go and close the room's ports. Safe to call twice."""
         await self.server.stop()

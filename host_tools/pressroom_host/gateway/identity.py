@@ -1,7 +1,7 @@
 """Who the gateway is to its devices: a P-256 key and a certificate that they know by its SHA-256, the pin.
 
-No CA signs it and no clock has to be right, so the leaf is made once and lives 20 years. A device that pins it is bound to
-this file: lose it, and every device needs the new pin.
+No CA signs it and no clock has to be right, so the leaf is made once and lives 20 years. Devices that pin it depend on
+this file: lose it, and each needs the new pin.
 Source: RFC 5280; design, "Signalling".
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from .state import StateFolder, StateUnusable
 
@@ -77,7 +78,7 @@ def _new_identity(now: datetime.datetime) -> bytes:
         .not_valid_after(now + datetime.timedelta(days=_YEARS * _DAYS_A_YEAR))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("pressroom-gateway.local")]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

@@ -1,6 +1,7 @@
-"""The gateway, put together: state, identity, rooms, media and the door for devices."""
+"""The gateway, put together: state, identity, rooms, media, and the door for devices."""
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,67 +13,75 @@ from pressroom_host.room.server import RoomServer
 from .device_server import DeviceServer
 from .embedded_room import EmbeddedRoom
 from .identity import Identity, load_or_make_identity
-from .media import MediaPort, PortInUse
+from .link import Link
+from .media import MediaPort
 from .state import StateFolder, StateLock
 from .tokens import ApiKey, TokenBook, TokenGate, load_or_make_api_key
 
 log = structlog.get_logger(__name__)
+
+_SOMEWHERE = ("192.0.2.1", 9)  # RFC 5737: an address of nobody; nothing is sent there
 
 
 class AddressUnusable(UserError):
     """An address the gateway was told to use is none, or not for that."""
 
 
+class PortInUse(UserError):
+    """A port the gateway was told to use belongs to another program, or may not be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
-    """Ports of 0 take a free one.
+    """Ports of 0 take a free one. state_dir None: where the system keeps such things.
 
-    advertise: HOST or HOST:PORT at which devices reach the media port; the address they reached the gateway at if None.
-    is_plain: no TLS for devices; on loopback only.
+    advertise: "HOST" or "HOST:PORT" to which devices send their audio; None: the address at which each has found us.
+    rooms: those that are served; empty = any. is_plain: no TLS for devices; on loopback only.
     """
 
-    state_dir: Path
+    state_dir: Path | None
     host: str = "127.0.0.1"
     port: int = 0
     udp_port: int = 0
     advertise: str | None = None
     room_port: int = 0
+    room_udp_port: int = 0
+    rooms: tuple[str, ...] = ()
     is_plain: bool = False
 
 
 class Gateway:
-    """Devices come in at `device_url`, LiveKit clients at `room_url`."""
+    """Devices come in at `device_url`, LiveKit clients at `room_server.url`. Made by `start`."""
 
-    def __init__(self, config: GatewayConfig, identity: Identity, api_key: ApiKey, lock: StateLock) -> None:
-        self.config = config
-        self.certificate_pin = identity.pin
-        self.api_key = api_key.key
-        self.api_secret = api_key.secret
-        self._identity = identity
+    def __init__(self, config: GatewayConfig, state: StateFolder, lock: StateLock) -> None:
+        self._config = config
+        self._advertised = _host_and_port(config.advertise)
         self._lock = lock
+        self._identity: Identity = load_or_make_identity(state)
+        self._api_key: ApiKey = load_or_make_api_key(state)
+        self._book = TokenBook(state, self._api_key)
+        self._gate = TokenGate(state, self._api_key, config.rooms)
         self._room: EmbeddedRoom | None = None
-        self._media_port: MediaPort | None = None
+        self._media: MediaPort | None = None
         self._devices: DeviceServer | None = None
-        state = StateFolder(config.state_dir)
-        self._book = TokenBook(state, api_key)
-        self._gate = TokenGate(state, api_key)
 
     @classmethod
     async def start(cls, config: GatewayConfig) -> "Gateway":
-        """Open every port. Raises a UserError that says what is in the way."""
+        """Take the state folder and open every port. Raises a UserError that says what is in the way."""
         if config.is_plain and not _is_loopback(config.host):
-            raise AddressUnusable(f"plain ws is for loopback only, and {config.host} is not; leave TLS on")
-        advertise = _host_and_port(config.advertise)
+            raise AddressUnusable(f"ws:// without TLS is for loopback, and {config.host} is not; leave TLS on")
+        _require_ipv4(config.host)
+        _host_and_port(config.advertise)
         state = StateFolder.open(config.state_dir)
-        lock = state.lock("a gateway")
+        lock = state.lock("a pressroom gateway")
         try:
-            gateway = cls(config, load_or_make_identity(state), load_or_make_api_key(state), lock)
-        except UserError:
+            gateway = cls(config, state, lock)
+        except BaseException:
             lock.release()
             raise
         try:
-            await gateway._open(advertise)
-        except (UserError, OSError):
+            await gateway._open()
+        except BaseException:
             await gateway.stop()
             raise
         return gateway
@@ -81,8 +90,8 @@ class Gateway:
         """Say goodbye to everybody and close. Safe to call twice."""
         if self._devices is not None:
             await self._devices.stop()
-        if self._media_port is not None:
-            self._media_port.close()
+        if self._media is not None:
+            self._media.close()
         if self._room is not None:
             await self._room.stop()
         self._lock.release()
@@ -90,8 +99,23 @@ class Gateway:
     @property
     def device_url(self) -> str:
         """Where devices connect."""
-        scheme = "ws" if self.config.is_plain else "wss"
-        return f"{scheme}://{self.config.host}:{self.devices.port}/device"
+        scheme = "ws" if self._config.is_plain else "wss"
+        return f"{scheme}://{_reachable(self._config.host)}:{self.devices.port}/device"
+
+    @property
+    def certificate_pin(self) -> bytes:
+        """What devices pin: 32 bytes, the SHA-256 of the certificate."""
+        return self._identity.pin
+
+    @property
+    def api_key(self) -> str:
+        """Names the secret."""
+        return self._api_key.key
+
+    @property
+    def api_secret(self) -> str:
+        """Signs tokens; for programs of this machine only."""
+        return self._api_key.secret
 
     @property
     def devices(self) -> DeviceServer:
@@ -100,47 +124,88 @@ class Gateway:
         return self._devices
 
     @property
+    def media(self) -> MediaPort:
+        """The UDP port for devices."""
+        assert self._media is not None
+        return self._media
+
+    @property
     def room_server(self) -> RoomServer:
-        """The room in this process."""
+        """The rooms of this process."""
         assert self._room is not None
         return self._room.server
 
-    @property
-    def media_port(self) -> MediaPort:
-        """The UDP port for devices."""
-        assert self._media_port is not None
-        return self._media_port
-
-    def create_device_token(self, identity: str, room: str, *, name: str = "") -> str:
+    def create_device_token(self, identity: str, room: str, *, name: str = "", can_subscribe: bool = True) -> str:
         """Return a new token for a device."""
-        return self._book.create(identity, room, name)[0]
+        return self._book.create(identity, room, name, can_subscribe=can_subscribe)[0]
 
-    async def _open(self, advertise: tuple[str | None, int | None]) -> None:
-        config = self.config
+    async def _open(self) -> None:
+        config = self._config
         try:
-            server = await RoomServer.start(api_key=self.api_key, api_secret=self.api_secret, port=config.room_port)
+            server = await RoomServer.start(
+                api_key=self.api_key,
+                api_secret=self.api_secret,
+                port=config.room_port,
+                udp_port=config.room_udp_port,
+            )
         except OSError as error:
-            raise PortInUse(
-                f"port {config.room_port} for the room cannot be used ({error.strerror}); choose another"
-            ) from None
+            raise _port_in_use("room", f"{config.room_port} or {config.room_udp_port}", error, "--room-port") from None
         self._room = EmbeddedRoom(server)
-        self._media_port = MediaPort.open(config.host, config.udp_port)
-        self._devices = DeviceServer(self._gate, self._room, self._media_port, advertise)
-        await self._devices.listen(config.host, config.port, None if config.is_plain else self._identity.ssl_context())
-        log.info("gateway up", device_url=self.device_url, room_url=server.url, udp_port=self._media_port.port)
+        try:
+            self._media = MediaPort.open(config.host, config.udp_port)
+        except OSError as error:
+            raise _port_in_use(f"UDP {config.host}", config.udp_port, error, "--udp-port or --host") from None
+        devices = DeviceServer(self._gate, self._room, self._media, self._advertise)
+        try:
+            devices.open(config.host, config.port, None if config.is_plain else self._identity.ssl_context())
+        except OSError as error:
+            raise _port_in_use(f"TCP {config.host}", config.port, error, "--port or --host") from None
+        self._devices = devices
+        log.info("gateway up", device_url=self.device_url, room_url=server.url, udp_port=self._media.port)
+
+    def _advertise(self, link: Link) -> tuple[str, int]:
+        """Return where the device of this link sends its audio."""
+        host, port = self._advertised
+        return host or link.local_host, port or self.media.port
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _port_in_use(what: str, port: int | str, error: OSError, options: str) -> PortInUse:
+    why = error.strerror or error
+    return PortInUse(f"{what} port {port} cannot be used ({why}); stop what uses it, or choose another with {options}")
 
 
 def _host_and_port(text: str | None) -> tuple[str | None, int | None]:
     if text is None:
         return None, None
     host, colon, port = text.partition(":")
-    if not host or (colon and not (port.isdecimal() and 0 < int(port) < 65_536)):
-        raise AddressUnusable(f"--advertise {text!r}: HOST or HOST:PORT is needed, such as 192.0.2.7 or gw.local:7883")
+    if not host or (colon and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536)):
+        raise AddressUnusable(f"--advertise {text!r}: HOST or HOST:PORT is needed, such as 192.0.2.7 or gw.local:7443")
     return host, int(port) if colon else None
+
+
+def _require_ipv4(host: str) -> None:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        raise AddressUnusable(
+            f"--host {host!r}: an IPv4 address of this machine is needed, or 0.0.0.0 for all of them"
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _reachable(host: str) -> str:
+    """Return an address of this machine that others may know, where it listens on all of them."""
+    if host != "0.0.0.0":
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_SOMEWHERE)
+        except OSError:  # no network
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

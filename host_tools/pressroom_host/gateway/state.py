@@ -1,4 +1,4 @@
-"""The state folder: what a gateway must still know after a restart. Private to its owner, each file written whole or not at all."""
+"""The state folder: what a gateway must still know after a restart. Private; a file is written whole or not at all."""
 
 import fcntl
 import os

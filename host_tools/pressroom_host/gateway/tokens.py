@@ -1,6 +1,6 @@
 """Device tokens: LiveKit access tokens with a long life and a `jti`, made, listed, revoked and checked.
 
-What opens the door is the signature; the book of issued tokens only remembers whom they were made for, never the tokens.
+What opens the door is the signature; the book of issued tokens only remembers for whom they were made, and holds none.
 A token that was revoked stands in the deny-list until it would have expired. Both are files of the state folder, so
 that `pressroom token` works beside a running gateway, which reads the deny-list again when it has changed.
 """
@@ -93,8 +93,13 @@ class TokenBook:
         self._api_key = api_key
         self._time_s = time_s
 
-    def create(self, identity: str, room: str, name: str = "", days: float = LIFE_DAYS) -> tuple[str, IssuedToken]:
-        """Return a new token and what the book says of it. Raises TokenUnmakeable or StateUnusable."""
+    def create(
+        self, identity: str, room: str, name: str = "", days: float = LIFE_DAYS, can_subscribe: bool = True
+    ) -> tuple[str, IssuedToken]:
+        """Return a new token and what the book says of it. Raises TokenUnmakeable or StateUnusable.
+
+        can_subscribe: the device hears the others.
+        """
         for what, text in (("identity", identity), ("room", room), ("name", name or identity)):
             if not text.strip() or len(text) > _MAX_NAME_CHARS:
                 raise TokenUnmakeable(f"{what} {text[:20]!r}: a text of 1 to {_MAX_NAME_CHARS} characters is needed")
@@ -110,7 +115,7 @@ class TokenBook:
                 "jti": issued.jti,
                 "nbf": now_s,
                 "exp": issued.expires_at_s,
-                "video": {"room": room, **_GRANTS},
+                "video": {"room": room, **_GRANTS, "canSubscribe": can_subscribe},
             },
             self._api_key.secret,
             algorithm="HS256",

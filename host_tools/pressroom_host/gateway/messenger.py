@@ -1,0 +1,87 @@
+"""Messages between a device and the others in its room: data, calls, and the answers to calls."""
+
+from collections.abc import Callable
+
+from livekit.protocol import models
+
+from . import rpc
+from .room_port import RoomParticipant
+from .room_view import Message, RoomView
+from .stats import SessionStats
+
+
+class Messenger:
+    """say: tells the device, and returns False where it cannot be told."""
+
+    def __init__(self, say: Callable[[Message], bool], view: RoomView, stats: SessionStats) -> None:
+        self.participant: RoomParticipant | None = None  # the device in the room, once it is there
+        self._say = say
+        self._view = view
+        self._stats = stats
+        self._calls = rpc.Calls()
+
+    def device_said(self, message: Message, now_ms: int) -> None:
+        """Take a message of the device that is meant for the room."""
+        name = message["t"]
+        if name == "data":
+            self._send(rpc.data_packet(message))
+        elif name == "rpc":
+            call = self._calls.call_room(message, self._view.identities(), now_ms)
+            if isinstance(call, models.DataPacket):
+                self._send(call)
+            else:
+                self._say(call)
+        elif name == "rpc_result":
+            answer = self._calls.answered_by_device(message)
+            if answer is not None:
+                self._send(answer)
+        else:
+            self._stats.n_messages_refused += 1
+
+    def room_said(self, packet: models.DataPacket, is_reachable: bool, now_ms: int) -> None:
+        """Take a packet of the room. is_reachable: there is a link to the device."""
+        kind = packet.WhichOneof("value")
+        if kind == "user":
+            message = rpc.data_message(packet)
+            if message is None or not self._say(message):
+                self._stats.n_messages_refused += 1
+        elif kind == "rpc_request":
+            self._send(rpc.ack(packet))
+            code = self._pass_call(packet, is_reachable, now_ms)
+            if code is not None:
+                self._stats.n_messages_refused += 1
+                self._send(rpc.refusal(packet.participant_identity, packet.rpc_request.id, code))
+        elif kind == "rpc_response":
+            result = self._calls.answered_by_room(packet.rpc_response)
+            if result is not None and not self._say(result):
+                self._say(rpc.error_result(result["id"], rpc.RESPONSE_TOO_LARGE))
+
+    def left(self, identity: str) -> None:
+        """Somebody left the room."""
+        for result in self._calls.left(identity):
+            self._say(result)
+
+    def poll(self, now_ms: int) -> None:
+        """Do what time asks for."""
+        for result in self._calls.poll(now_ms):
+            self._say(result)
+
+    def next_timeout_ms(self, now_ms: int) -> int:
+        """Milliseconds until `poll` has something to do, at most 60,000."""
+        return self._calls.next_timeout_ms(now_ms)
+
+    def _pass_call(self, packet: models.DataPacket, is_reachable: bool, now_ms: int) -> int | None:
+        """Give the device a call; return the code with which it is refused, or None."""
+        if not is_reachable:
+            return rpc.CONNECTION_TIMEOUT
+        call = self._calls.call_device(packet, now_ms)
+        if isinstance(call, int):
+            return call
+        if self._say(call):
+            return None
+        self._calls.forget(packet.rpc_request.id)
+        return rpc.REQUEST_TOO_LARGE
+
+    def _send(self, packet: models.DataPacket) -> None:
+        if self.participant is not None:
+            self.participant.send_data(packet, reliable=True)
