@@ -54,6 +54,7 @@ class Gateway:
     """Devices come in at `device_url`, LiveKit clients at `room_server.url`. Made by `start`."""
 
     def __init__(self, config: GatewayConfig, state: StateFolder, lock: StateLock) -> None:
+        self.state_dir = state.path
         self._config = config
         self._advertised = _host_and_port(config.advertise)
         self._lock = lock
