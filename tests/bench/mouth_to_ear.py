@@ -32,9 +32,9 @@ async def measure(folder: Path) -> list[Figure]:
         heard = ear.speaker()
     begin = heard.sample_at(press_s)
     delays_ms = []
-    for at, match in find_windows(said.samples, heard.samples[begin:]):
-        spoken_s = speech_s + at / heard.rate_hz
-        if spoken_s >= press_s + _FROM_S and match.correlation >= MIN_CORRELATION:
-            delays_ms.append(1_000 * (heard.time_of(begin + match.at_sample) - spoken_s))
+    for window in find_windows(said.samples, heard.samples[begin:]):
+        spoken_s = speech_s + window.begin / heard.rate_hz
+        if spoken_s >= press_s + _FROM_S and window.correlation >= MIN_CORRELATION:
+            delays_ms.append(1_000 * (heard.time_of(begin + window.at_sample) - spoken_s))
     note = f"{len(delays_ms)} windows of 500 ms, {min(delays_ms, default=0):.0f} to {max(delays_ms, default=0):.0f} ms"
     return [Figure("mouth to ear, board to board, p50", percentile(delays_ms, 50), "ms", 120, note=note)]

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 from pressroom_host.sim.sound import RATE_HZ, Samples
 
 _PACKAGES = ("pesq==0.0.4", f"numpy=={np.__version__}")
+_FOLDER = Path("build/bench/pesq")
 _BUILD_TIMEOUT_S = 180
 _SCORE = """
 import json, sys
@@ -29,23 +31,24 @@ class Unavailable(Exception):
     """PESQ cannot be measured here; the text says what to plug in."""
 
 
-def scores(pairs: Sequence[tuple[Samples, Samples]], folder: Path) -> list[float]:
+def scores(pairs: Sequence[tuple[Samples, Samples]]) -> list[float]:
     """Return the PESQ of each (said, heard), which begin at the same time. Raises Unavailable."""
-    python = _environment(folder / "pesq")
+    python = _environment(_FOLDER)
     arrays = {}
     for n, (said, heard) in enumerate(pairs):
         arrays[f"said{n}"], arrays[f"heard{n}"] = said, heard
-    np.savez(folder / "pesq.npz", **arrays)
-    done = subprocess.run(
-        [python, "-c", _SCORE, str(folder / "pesq.npz"), str(RATE_HZ)], capture_output=True, text=True, timeout=60
-    )
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        command = [python, "-c", _SCORE, file.name, str(RATE_HZ)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise Unavailable(f"pesq failed: {done.stderr.strip().splitlines()[-1]}")
     return [float(score) for score in json.loads(done.stdout)]
 
 
 def _environment(folder: Path) -> Path:
-    python = folder / "bin" / "python"
+    python = (folder / "bin" / "python").absolute()
     if (folder / "installed").exists():
         return python
     if shutil.which("cc") is None and shutil.which("gcc") is None:

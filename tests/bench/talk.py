@@ -35,7 +35,7 @@ async def measure(folder: Path) -> list[Figure]:
         ),
         Figure("release to first sample back, p50", percentile(answers_ms, 50), "ms", 150, note=heard),
         Figure("release to first sample back, p95", percentile(answers_ms, 95), "ms", 250, note=heard),
-        _quality(long_turns, folder),
+        _quality(long_turns),
         Figure(
             *("allocated by the board's audio path per frame", talk.allocated_bytes_per_frame, "bytes", 0),
             note=f"{talk.counters.get('n_metered', 0):,} frames",
@@ -43,10 +43,10 @@ async def measure(folder: Path) -> list[Figure]:
     ]
 
 
-def _quality(turns: list[Turn], folder: Path) -> Figure:
+def _quality(turns: list[Turn]) -> Figure:
     name, budget = "PESQ wide-band of the three turns, worst", 3.4
     try:
-        found = scores([_aligned(turn) for turn in turns if turn.judgement is not None], folder)
+        found = scores([_aligned(turn) for turn in turns if turn.judgement is not None])
     except Unavailable as reason:
         return Figure(name, None, "", budget, is_floor=True, note=str(reason))
     each = ", ".join(f"{score:.2f}" for score in found)

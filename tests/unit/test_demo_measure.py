@@ -4,7 +4,8 @@ import numpy as np
 import opuslib_next as opuslib
 import pytest
 
-from pressroom_host.demo.measure import find_in, first_sample_back, judge
+from pressroom_host.demo.alignment import find_in
+from pressroom_host.demo.measure import first_sample_back, judge
 from pressroom_host.demo.speech import RATE_HZ, script
 
 MS = RATE_HZ // 1000
@@ -53,13 +54,13 @@ def test_a_delay_is_measured_to_the_sample(said, delay_ms):
 
 
 def test_the_first_sample_of_voice_is_found_where_it_is(said):
-    at = first_sample_back(delayed(said, 400), said)
+    at = first_sample_back(said, delayed(said, 400))
     assert 400 * MS <= at <= 410 * MS
 
 
 def test_the_first_sample_back_is_none_where_the_first_100_ms_did_not_come_back(said):
-    assert first_sample_back(delayed(said[150 * MS :], 400), said) is None
-    assert first_sample_back(np.zeros(RATE_HZ, dtype=np.int16), said) is None
+    assert first_sample_back(said, delayed(said[150 * MS :], 400)) is None
+    assert first_sample_back(said, np.zeros(RATE_HZ, dtype=np.int16)) is None
 
 
 @pytest.mark.parametrize("volume", [0.05, 0.5, 2.0])
@@ -110,7 +111,7 @@ def test_a_hole_in_the_voice_is_found_and_measured(said, hole_ms):
     at = voiced_at(said) + 50 * MS
     heard[at : at + hole_ms * MS] = 0
     judgement = judge(said, delayed(heard, 100))
-    assert judgement.longest_hole_ms == pytest.approx(hole_ms, abs=6)
+    assert judgement.longest_hole_ms == pytest.approx(hole_ms, abs=15)
     assert any("hole" in reason for reason in judgement.reasons)
 
 
@@ -120,10 +121,18 @@ def test_silence_put_in_between_is_a_hole_too(said):
     assert any("hole" in reason for reason in judge(said, delayed(heard, 100)).reasons)
 
 
-def test_half_a_second_that_never_came_is_a_hole(said):
-    at = voiced_at(said)
-    heard = np.concatenate((said[: at - 100 * MS], said[at + 400 * MS :]))
-    assert not judge(said, delayed(heard, 100)).is_good
+def test_a_pause_that_was_made_longer_is_no_hole():
+    said = SAID["go-forward"]
+    at = 690 * MS  # between "forward" and "ten"
+    assert np.abs(said[at - 10 * MS : at + 10 * MS]).max() < 110
+    heard = np.concatenate((said[:at], np.zeros(60 * MS, dtype=np.int16), said[at:]))
+    assert judge(said, delayed(heard, 100)).reasons == ()
+
+
+@pytest.mark.parametrize("missing_ms", [160, 250, 500])
+def test_what_was_left_out_at_once_is_a_hole(said, missing_ms):
+    heard = np.concatenate((said[: 400 * MS], said[(400 + missing_ms) * MS :]))
+    assert any("hole" in reason for reason in judge(said, delayed(heard, 100)).reasons)
 
 
 @pytest.mark.parametrize("clipped_ms", [40, 100, 150])

@@ -84,7 +84,8 @@ async def _hold(
 
 def _show(talk: conversation.Conversation, results: Path) -> None:
     print()
-    print_table(report.COLUMNS, report.rows(talk.turns))
-    for line in report.lines(talk):
-        print(line)
+    print_table(*report.table(talk))
+    for turn in talk.turns:
+        for reason in turn.reasons:
+            print(f"Turn {turn.number} did not come back as it was said: {reason}.")
     print(f"Listen to {results}/heard-1.wav, look at {results}/timeline.svg; all figures are in {results}/report.json.")

@@ -153,7 +153,7 @@ class _Stage:
 def _judge(turn: Turn) -> None:
     assert turn.heard is not None
     turn.judgement = measure.judge(turn.speech.samples, turn.heard.samples)
-    back = measure.first_sample_back(turn.heard.samples, turn.speech.samples)
+    back = measure.first_sample_back(turn.speech.samples, turn.heard.samples)
     if back is not None:
         turn.times_s["back"] = turn.heard.time_of(back)
 

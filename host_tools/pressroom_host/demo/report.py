@@ -1,25 +1,13 @@
 """What the demo leaves behind: the table, report.json, heard-N.wav and timeline.svg."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pressroom_host.demo import timeline_svg
 from pressroom_host.demo.conversation import Conversation
 from pressroom_host.demo.turn import Turn
-
-COLUMNS = (
-    "turn",
-    "press → room",
-    "press → parrot",
-    "press → release",
-    "release → answer",
-    "lost",
-    "alike",
-    "longest hole",
-    "came back",
-)
 
 
 def write(conversation: Conversation, folder: Path) -> dict[str, Any]:
@@ -37,39 +25,41 @@ def write(conversation: Conversation, folder: Path) -> dict[str, Any]:
     return report
 
 
-def rows(turns: Sequence[Turn]) -> list[tuple[str, ...]]:
-    """Return the rows of the table, one a turn."""
-    return [
+def table(conversation: Conversation) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of the summary: a column for each turn."""
+    turns = conversation.turns
+    allocated = conversation.allocated_bytes_per_frame
+    told: list[tuple[str, Callable[[Turn], str]]] = [
+        ("press → first packet in the room", lambda turn: _ms(turn.ms_between("press", "packet"))),
+        ("press → first sample at the parrot", lambda turn: _ms(turn.ms_between("press", "heard"))),
+        ("press → release", lambda turn: _ms(turn.ms_between("press", "release"))),
+        ("release → first sample back", lambda turn: _ms(turn.ms_between("release", "back"))),
+        ("packets lost", lambda turn: f"{turn.n_lost} of {turn.n_packets}"),
         (
-            f"{turn.number} {turn.speech.name}",
-            _ms(turn.ms_between("press", "packet")),
-            _ms(turn.ms_between("press", "heard")),
-            _ms(turn.ms_between("press", "release")),
-            _ms(turn.ms_between("release", "back")),
-            str(turn.n_lost),
-            "-" if turn.judgement is None else f"{turn.judgement.correlation_p10:.2f}",
-            "-" if turn.judgement is None else _ms(turn.judgement.longest_hole_ms),
-            "whole" if turn.is_good else "no",
-        )
-        for turn in turns
+            "correlation (at least 0.70)",
+            lambda turn: "-" if turn.judgement is None else f"{turn.judgement.correlation_p10:.2f}",
+        ),
+        (
+            "longest hole (at most 20 ms)",
+            lambda turn: "-" if turn.judgement is None else _ms(turn.judgement.longest_hole_ms),
+        ),
+        ("came back", lambda turn: "whole" if turn.is_good else "not whole"),
     ]
+    rows = [[name, *map(tell, turns)] for name, tell in told]
+    rows += [
+        [name, value, *("" for _ in turns[1:])]
+        for name, value in (
+            ("frames late, lost, dropped, inserted", _counts(conversation.counters)),
+            ("codec of the link", conversation.codec),
+            ("allocated by the board per frame", "not measured" if allocated is None else f"{allocated:.3g} bytes"),
+        )
+    ]
+    return ["", *(f"turn {turn.number}" for turn in turns)], rows
+
+
+def _counts(counters: dict[str, int]) -> str:
+    return ", ".join(str(counters.get(f"n_{what}", 0)) for what in ("late", "lost", "dropped", "inserted"))
 
 
 def _ms(value_ms: float | None) -> str:
     return "-" if value_ms is None else f"{value_ms:,.0f} ms"
-
-
-def lines(conversation: Conversation) -> list[str]:
-    """Return what the table has no column for."""
-    board = conversation.counters
-    allocated = conversation.allocated_bytes_per_frame
-    memory = "not measured" if allocated is None else f"{allocated:.3g} bytes a frame"
-    played = ", ".join(
-        f"{board.get(f'n_{what}', 0)} {what}" for what in ("played", "late", "lost", "inserted", "dropped")
-    )
-    return [
-        f"codec      {conversation.codec}, Opus in the room",
-        f"board      frames: {played}",
-        f"memory     {memory} allocated by the audio path, over {board.get('n_metered', 0):,} frames",
-        *(f"turn {turn.number}     {reason}" for turn in conversation.turns for reason in turn.reasons),
-    ]
