@@ -102,3 +102,7 @@ def _with_hint(mistake: click.ClickException) -> str:
 def _show_traceback_if_debugging() -> None:
     if os.environ.get("PRESSROOM_DEBUG") == "1":
         traceback.print_exc()
+
+
+if __name__ == "__main__":
+    main()
