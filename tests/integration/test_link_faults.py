@@ -119,7 +119,7 @@ async def scene(folder: Path, *, is_udp_blocked: bool = False) -> AsyncIterator[
 async def start_gateway(folder: Path, proxy: LinkProxy) -> Gateway:
     config = GatewayConfig(state_dir=folder / "state", advertise=f"127.0.0.1:{proxy.udp_port}")
     gateway = await Gateway.start(config)
-    proxy.aim(int(gateway.device_url.split(":")[2].split("/")[0]), gateway.media_port.port)
+    proxy.aim(gateway.devices.port, gateway.media.port)
     return gateway
 
 

@@ -35,7 +35,7 @@ def token(gateway: Gateway, secret: str | None = None, **changes: object) -> str
 
 def revoked(gateway: Gateway) -> str:
     made = gateway.create_device_token("board", ROOM)
-    state = StateFolder.open(gateway.config.state_dir)  # as `pressroom token revoke` does beside a running gateway
+    state = StateFolder.open(gateway.state_dir)  # as `pressroom token revoke` does beside a running gateway
     TokenBook(state, load_or_make_api_key(state)).revoke("board")
     return made
 
@@ -53,7 +53,7 @@ def config(gateway: Gateway, port: int, token: str, pin: bytes) -> dict[str, str
 async def assert_refused(gateway: Gateway, folder: Path, made: str, pin: bytes, words: str, **board: Path) -> None:
     """Switch a board on, and see it give up after one try, with these words in its log."""
     async with LinkProxy.running() as proxy:
-        proxy.aim(int(gateway.device_url.split(":")[2].split("/")[0]), gateway.media_port.port)
+        proxy.aim(gateway.devices.port, gateway.media.port)
         async with SimulatedBoard(config(gateway, proxy.tcp_port, made, pin), workdir=folder / "board", **board) as on:
             await on.wait_led("error", 10)
             line = await on.wait_log("state=refused")
