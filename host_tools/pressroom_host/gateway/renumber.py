@@ -24,7 +24,7 @@ class Renumber:
 
     __slots__ = (
         "_stats",
-        *("_last_seq", "_last_timestamp", "_last_ms", "_has_sent", "_has_link", "_scale"),
+        *("_last_seq", "_last_timestamp", "_last_ms", "_has_sent", "_has_link", "_is_talking", "_scale"),
         *("_seq_offset", "_earlier_offset", "_offset_since", "_base_in", "_base_out", "_highest_in"),
     )
 
@@ -35,6 +35,7 @@ class Renumber:
         self._last_ms = 0
         self._has_sent = False
         self._has_link = False
+        self._is_talking = False
         self._scale = 1
         self._seq_offset = 0
         self._earlier_offset = 0  # before the last keepalive
@@ -43,10 +44,14 @@ class Renumber:
         self._base_in = 0
         self._base_out = 0
 
-    def open_link(self, scale: int) -> None:
-        """A new link: numbers begin anew. scale: ticks of the room's clock in one of the device's."""
+    def open_link(self, scale: int, is_talking: bool) -> None:
+        """A new link: numbers begin anew. scale: ticks of the room's clock in one of the device's.
+
+        is_talking: a talk goes on across the links, so that the time between them is lost speech.
+        """
         self._scale = scale
         self._has_link = False
+        self._is_talking = is_talking
 
     def header(self, seq: int, timestamp: int, is_marked: bool, now_ms: int) -> bytes:
         """Return the 12 bytes of header with which a packet of the device goes to the room."""
@@ -96,6 +101,8 @@ class Renumber:
         """The track's time went on while there was no packet."""
         passed_ticks = ms_between(self._last_ms, now_ms) * _TICKS_PER_MS if self._has_sent else FRAME_TICKS
         passed_ticks = max(passed_ticks - passed_ticks % FRAME_TICKS, FRAME_TICKS)
+        if self._is_talking:
+            self._stats.n_up_cut += passed_ticks // FRAME_TICKS - 1
         self._base_in = timestamp
         self._base_out = timestamp_after(self._last_timestamp, passed_ticks)
         self._seq_offset = self._earlier_offset = seq_between(seq, seq_after(self._last_seq, 1))

@@ -11,6 +11,7 @@ class SessionStats:
     n_up_packets: int = 0  # audio, forwarded to the room
     n_up_inside: int = 0  # of them inside the WebSocket
     n_up_lost: int = 0  # never came, or more than one packet late
+    n_up_cut: int = 0  # frames' time of a talk that went by while one link was lost and the next not there
     n_up_late: int = 0  # of a talk that is over, or twice
     n_up_muted: int = 0  # not said to anybody: no mute message opened a talk for them
     n_up_malformed: int = 0  # authentic, but not what was agreed on

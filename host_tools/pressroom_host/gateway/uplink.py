@@ -150,10 +150,11 @@ class Uplink:
 
     def open_link(self, codec: str, now_ms: int) -> None:
         """A new link, with numbers of its own. A talk that goes on stays unmuted, and is opened again with `start`."""
+        is_talking = self.is_open
         self._close(now_ms)
         self._kept.clear()
         path = self._path = _PATHS[codec](self._numbers, self._track, self._stats)
-        self._numbers.open_link(path.scale)
+        self._numbers.open_link(path.scale, is_talking)
 
     def start(self, timestamp: int, now_ms: int) -> int | None:
         """The device was unmuted; timestamp: of its first sample.
