@@ -67,6 +67,19 @@ def names(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
+def unpacked_source(folder: Path) -> Path:
+    """Return the checkout as its source archive has it, in a folder."""
+    archive = build("sdist", CHECKOUT, folder / "sdist")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / archive.name.removesuffix(".tar.gz")
+
+
+def tar_names(archive: Path) -> set[str]:
+    with tarfile.open(archive) as tar:
+        return set(tar.getnames())
+
+
 def test_the_wheel_carries_the_firmware_and_the_boards_as_they_stand_in_the_checkout(wheel):
     with zipfile.ZipFile(wheel) as archive:
         for folder in ("firmware", "boards"):
@@ -85,11 +98,17 @@ def test_the_wheel_holds_two_packages_and_nothing_beside_them(wheel):
 
 
 def test_a_wheel_built_from_the_source_archive_is_the_same(wheel, tmp_path):
-    archive = build("sdist", CHECKOUT, tmp_path / "sdist")
-    with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
-    source = tmp_path / archive.name.removesuffix(".tar.gz")
+    source = unpacked_source(tmp_path)
     assert names(build("wheel", source, tmp_path / "dist")) == names(wheel)
+
+
+def test_what_a_demo_left_in_build_takes_nothing_out_of_the_source_archive(tmp_path):
+    source = unpacked_source(tmp_path)
+    before = tar_names(build("sdist", source, tmp_path / "before"))
+    flash = source / "build" / "demo" / "flash"  # of a simulated board: it links to firmware/pressroom
+    flash.mkdir(parents=True)
+    (flash / "pressroom").symlink_to(source / "firmware" / "pressroom")
+    assert tar_names(build("sdist", source, tmp_path / "after")) == before
 
 
 def test_an_editable_wheel_carries_no_file_of_ours(tmp_path):

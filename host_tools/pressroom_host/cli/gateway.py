@@ -18,17 +18,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as a shell counts it
 _port = click.IntRange(0, 65_535)
 
 
-@click.group()
-def gateway() -> None:
-    """Brings devices into LiveKit rooms.
-
-    \b
-      pressroom gateway run                          on every address of this machine
-      pressroom gateway run --advertise 192.0.2.7    behind a router that forwards its ports
-    """
-
-
-@gateway.command()
+@click.command()
 @click.option(
     "--host",
     default="0.0.0.0",
@@ -65,7 +55,7 @@ def gateway() -> None:
 )
 @click.option("--plain", "is_plain", is_flag=True, help="No TLS for devices. Works with --host 127.0.0.1 only.")
 @json_option
-def run(
+def gateway(
     host: str,
     port: int,
     udp_port: int,
@@ -76,11 +66,16 @@ def run(
     is_plain: bool,
     is_json: bool,
 ) -> int:
-    """Run until Ctrl-C or SIGTERM; devices are told to come back later.
+    """Brings devices into LiveKit rooms.
 
-    On first start a certificate and an API secret are made and kept. A device needs three things, and this command
-    prints the first two: the gateway's address, the pin of its certificate, and a token (`pressroom token create`).
-    Logs go to standard error, one line of key=value an event.
+    Runs until Ctrl-C or SIGTERM; devices are then told to come back later. On first start a certificate and an API
+    secret are made and kept. A device needs three things, and this command prints the first two: the gateway's
+    address, the pin of its certificate, and a token (`pressroom token create`). Logs go to standard error, one line
+    of key=value an event.
+
+    \b
+      pressroom gateway                          on every address of this machine
+      pressroom gateway --advertise 192.0.2.7    behind a router that forwards its ports
     """
     config = GatewayConfig(
         state_dir=state_dir,
