@@ -59,7 +59,7 @@ def test_the_report_tells_losses_codec_and_memory(run):
     _, _, report = run
     assert report["codec"] == "l16 up, l16 down"
     assert report["board"]["n_metered"] > 500
-    assert report["allocated_bytes_per_frame"] == 0
+    assert report["allocated_bytes_per_frame"] < 1
     assert [turn["n_lost"] for turn in report["turns"]] == [0, 0, 0]
 
 
@@ -76,16 +76,12 @@ def test_what_was_heard_can_be_listened_to_and_looked_at(run):
 def test_no_secret_is_written_into_the_results(run):
     folder, _, _ = run
     results = folder / "build" / "demo"
-    secrets = [
-        json.loads(path.read_text()).get("api_secret", "")
-        for path in (results / "state").glob("*.json")
-        if path.is_file()
-    ]
-    assert any(secrets)
+    kept = json.loads((results / "state" / "api_key.json").read_text())
+    assert len(kept["secret"]) > 30
     for path in results.iterdir():
         if path.is_file():
             text = path.read_bytes().decode(errors="replace")
-            assert not any(secret and secret in text for secret in secrets)
+            assert kept["secret"] not in text
             assert "eyJ" not in text  # how every JWT begins
 
 
@@ -149,7 +145,8 @@ def test_a_folder_in_use_is_one_clear_line(tmp_path):
         assert first.stdout.readline()  # it runs
         assert "another demo writes into mine" in mistake("--out", "mine", folder=tmp_path)
     finally:
-        assert finish(first)[0] == 0
+        code, stdout, _ = finish(first)
+    assert code == 0, stdout
 
 
 def test_with_nothing_but_lo_it_is_one_clear_line(tmp_path):

@@ -1,9 +1,7 @@
 """`pressroom demo`: the simulated board talks in a room, is answered, and what came back is judged."""
 
 import asyncio
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import rich_click as click
 from rich.console import Console
@@ -11,7 +9,7 @@ from rich.console import Console
 from pressroom_host.cli.output import json_option, print_json, print_table
 from pressroom_host.demo import conversation, folder, logs, machine, report, speech
 from pressroom_host.demo.house import House
-from pressroom_host.demo.timeline import Timeline
+from pressroom_host.demo.timeline import Tell, Timeline
 
 _NOT_HEARD = 1
 
@@ -61,7 +59,7 @@ def demo(audio: tuple[Path, ...], out: Path | None, state_dir: Path | None, prer
     machine.require_all()
     speeches = [speech.load(path) for path in audio] or speech.script()
     with folder.held(out) as results:
-        timeline = nullcontext if is_json else Timeline(Console(highlight=False))
+        timeline = Timeline(Console(highlight=False, quiet=is_json))
         with logs.into(results / "gateway.log"):
             talk = asyncio.run(_hold(speeches, results, state_dir or results / "state", preroll_ms, timeline))
         told = report.write(talk, results)
@@ -73,7 +71,7 @@ def demo(audio: tuple[Path, ...], out: Path | None, state_dir: Path | None, prer
 
 
 async def _hold(
-    speeches: list[speech.Speech], results: Path, state_dir: Path, preroll_ms: int, tell: Any
+    speeches: list[speech.Speech], results: Path, state_dir: Path, preroll_ms: int, tell: Tell
 ) -> conversation.Conversation:
     async with House(state_dir, board_config={"preroll_ms": preroll_ms}) as house:
         try:
