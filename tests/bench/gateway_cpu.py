@@ -39,9 +39,13 @@ class Process:
 
     async def ask(self, line: str) -> dict[str, Any]:
         """Send a line and return the next answer."""
+        self.tell(line)
+        return await self.answer()
+
+    def tell(self, line: str) -> None:
+        """Send a line that has no answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
-        return await self.answer()
 
     async def answer(self) -> dict[str, Any]:
         """Return the next answer."""
@@ -71,7 +75,7 @@ async def _cost(name: str, codec: str, n_devices: int, budget_us: float, folder:
     gateway = await Process.start("gateway_process.py", str(folder / f"state-{codec}"))
     urls = await gateway.answer()
     listener = await Process.start("listener.py", urls["room_url"])
-    await listener.ask((await gateway.ask("client listener"))["token"])
+    listener.tell((await gateway.ask("client listener"))["token"])
     senders = await Process.start("senders.py")
     tokens = (await gateway.ask(f"devices {n_devices}"))["tokens"]
     await senders.ask(json.dumps({"url": urls["device_url"], "tokens": tokens, "codec": codec}))
