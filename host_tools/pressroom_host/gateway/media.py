@@ -1,7 +1,7 @@
 """Audio between devices and gateway: one UDP port for all, a Leg for each welcome. RTP in SRTP (RFC 3550, RFC 3711).
 
-Packets find their Leg by SSRC. Nothing of a packet is believed before its tag is verified: only then does its source
-become, or replace, the device's address (NATs move them), and only then does it take the audio to UDP.
+Packets find their Leg by SSRC. Nothing of a packet is believed before its tag is verified; only then, and only if it is
+newer than all before, does its source become or replace the device's address (NATs move them), or is the way changed.
 
      way        leaves when
      WEBSOCKET  audio, or a keepalive whose byte is 1, comes over UDP     -> UDP
@@ -19,6 +19,7 @@ from pylibsrtp import Session as Srtp
 
 from pressroom.wire import rtp
 from pressroom.wire.messages import key_text, ssrc_text
+from pressroom.wire.seq import seq_between
 from pressroom.wire.srtp import TAG_BYTES
 
 from .downlink_codecs import DownlinkCodec
@@ -138,6 +139,7 @@ class Leg:
         self.address: Address | None = None
         self.ssrc_up = _fresh_ssrc(port, random_bytes)
         self.dn_len = rtp.HEADER_BYTES + codec_dn.n_payload_bytes + TAG_BYTES
+        self._newest_seq: int | None = None
         self._port = port
         self._owner = owner
         self._stats = stats
@@ -181,7 +183,8 @@ class Leg:
         except SrtpError as error:
             self._count(error)
             return
-        if address != self.address:
+        is_newest = self._is_newest(packet)
+        if is_newest and address != self.address:
             self._stats.n_relatched += self.address is not None
             self.address = address
         if packet[0] != _PLAIN:
@@ -191,9 +194,12 @@ class Leg:
             return
         payload_type = packet[1] & 0x7F
         if payload_type == self._payload_type_up:
-            self.way = UDP
+            if is_newest:
+                self.way = UDP
             self._owner.audio_came(packet)
         elif payload_type == rtp.PT_KEEPALIVE:
+            if is_newest and packet[rtp.HEADER_BYTES]:
+                self.way = UDP
             self._answer(packet, address)
         else:
             self._stats.n_up_malformed += 1
@@ -206,7 +212,8 @@ class Leg:
         if not is_ours or packet[1] & 0x7F != self._payload_type_up:
             self._stats.n_up_malformed += 1
             return
-        self.way = WEBSOCKET
+        if self._is_newest(packet):
+            self.way = WEBSOCKET
         self._stats.n_up_inside += 1
         self._owner.audio_came(packet)
 
@@ -229,11 +236,16 @@ class Leg:
         """Let time pass in which nothing was sent."""
         self._rtp_out.skip_frames(n_frames)
 
+    def _is_newest(self, packet: bytes) -> bool:
+        seq = packet[2] << 8 | packet[3]
+        if self._newest_seq is not None and seq_between(self._newest_seq, seq) <= 0:
+            return False
+        self._newest_seq = seq
+        return True
+
     def _answer(self, packet: bytes, address: Address) -> None:
         """One keepalive for one, as long as every datagram to this device."""
         self._stats.n_keepalives += 1
-        if packet[rtp.HEADER_BYTES]:
-            self.way = UDP
         answer = bytearray(self.dn_len - TAG_BYTES)
         self._rtp_out.write_keepalive_into(answer)
         self._port.send(self._srtp_out.protect(bytes(answer)), address)

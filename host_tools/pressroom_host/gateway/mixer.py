@@ -1,8 +1,8 @@
 """From the talkers of a room to the one stream a device can play, 20 ms at a time. No I/O.
 
 A single talker goes through as its packets come. Several are mixed as soon as each has a frame; who has none is waited
-for, but at most 20 ms. Nothing is sent while nobody speaks: a spurt begins with the first frame that can be heard and
-ends with a packet of DTX, 400 ms that cannot be heard, or 100 ms without a packet.
+for, but at most 20 ms, and then a frame is made up. Nothing is sent while nobody speaks: a spurt begins with the first
+frame that can be heard and ends with a packet of DTX, 400 ms that cannot be heard, or 100 ms without a packet.
 There is one playout buffer, the device's: here nothing waits longer than that.
 """
 
@@ -35,7 +35,7 @@ class Talker:
 
     __slots__ = (
         *("is_speaking", "is_muted", "heard_ms", "_decoder", "_order", "_pcm", "_stats"),
-        *("_next_timestamp", "_n_quiet_samples", "_least_depth", "_n_taken"),
+        *("_next_timestamp", "_n_invented_samples", "_n_quiet_samples", "_least_depth", "_n_taken"),
     )
 
     def __init__(self, is_muted: bool, stats: SessionStats) -> None:
@@ -47,6 +47,7 @@ class Talker:
         self._pcm = bytearray()
         self._stats = stats
         self._next_timestamp: int | None = None  # just past the last packet that was decoded
+        self._n_invented_samples = 0  # made up since then
         self._n_quiet_samples = 0
         self._least_depth = _MAX_WAITING_FRAMES
         self._n_taken = 0
@@ -83,6 +84,12 @@ class Talker:
             return max(0, _SLACK_MS - silent_ms)
         return max(0, _SILENT_MS - silent_ms) if self.is_speaking else _FOREVER_MS
 
+    def invent_frame(self) -> None:
+        """Its frame has not come in time: make one up, in place of a lost one or beside a late one."""
+        self._pcm += self._decoder.conceal(FRAME_SAMPLES)
+        self._n_invented_samples += FRAME_SAMPLES
+        self._stats.n_dn_concealed += 1
+
     def take_frame(self) -> bytes:
         """Return the oldest frame; there must be one."""
         self._steer()
@@ -109,11 +116,13 @@ class Talker:
         timestamp = rtp.timestamp(packet)
         try:
             if n_lost and self.is_speaking and self._next_timestamp is not None:
-                self._conceal(timestamp_between(self._next_timestamp, timestamp) // _TICKS_PER_SAMPLE, opus)
+                n_missing = timestamp_between(self._next_timestamp, timestamp) // _TICKS_PER_SAMPLE
+                self._conceal(n_missing - self._n_invented_samples, opus)
             pcm = self._decoder.decode(opus)
         except OpusError:
             self._stats.n_dn_malformed += 1
             return
+        self._n_invented_samples = 0
         self._next_timestamp = (timestamp + len(pcm) // 2 * _TICKS_PER_SAMPLE) & 0xFFFFFFFF
         self._keep(pcm)
 
@@ -154,7 +163,7 @@ class Talker:
         self._n_taken += 1
         if self._n_taken < _STEER_FRAMES:
             return
-        if self._least_depth > 1:
+        if self._least_depth > 0:
             self._drop(1)
         self._n_taken = 0
         self._least_depth = _MAX_WAITING_FRAMES
@@ -226,8 +235,12 @@ class Mixer:
 
     def _mix(self, now_ms: int) -> None:
         while ready := [talker for talker in self._talkers.values() if talker.n_frames]:
-            if any(talker.is_awaited for talker in self._talkers.values()) and not self._has_waited(now_ms):
+            awaited = [talker for talker in self._talkers.values() if talker.is_awaited]
+            if awaited and not self._has_waited(now_ms):
                 return
+            for talker in awaited:
+                talker.invent_frame()
+            ready += awaited
             self._waiting_since_ms = None
             self._frames.append((mix([talker.take_frame() for talker in ready]), not self._is_in_spurt))
             self._is_in_spurt = True

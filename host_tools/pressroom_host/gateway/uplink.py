@@ -146,7 +146,7 @@ class Uplink:
         self._stats = stats
         self._path: Path | None = None
         self._start_timestamp = 0  # of the talk
-        self._kept: deque[bytes] = deque(maxlen=_MAX_KEPT_PACKETS)
+        self._kept: deque[bytes] = deque()  # at most _MAX_KEPT_PACKETS, keepalives among them
 
     def open_link(self, codec: str, now_ms: int) -> None:
         """A new link, with numbers of its own. A talk that goes on stays unmuted, and is opened again with `start`."""
@@ -194,7 +194,7 @@ class Uplink:
             self._stats.n_up_malformed += 1
             return None
         if not self.is_open:
-            self._keep(packet)
+            self._keep(packet, now_ms)
             return None
         timestamp = rtp.timestamp(packet)
         if timestamp_between(self._start_timestamp, timestamp) < 0:
@@ -209,11 +209,13 @@ class Uplink:
         if self.is_open and self._path is not None:
             self._path.skip(rtp.seq(packet), now_ms)
         else:
-            self._keep(packet)
+            self._keep(packet, now_ms)
 
-    def _keep(self, packet: bytes) -> None:
-        if len(self._kept) == _MAX_KEPT_PACKETS and rtp.payload_type(self._kept[0]) != rtp.PT_KEEPALIVE:
-            self._stats.n_up_muted += 1
+    def _keep(self, packet: bytes, now_ms: int) -> None:
+        if len(self._kept) == _MAX_KEPT_PACKETS and self._path is not None:
+            oldest = self._kept.popleft()
+            self._stats.n_up_muted += rtp.payload_type(oldest) != rtp.PT_KEEPALIVE
+            self._path.skip(rtp.seq(oldest), now_ms)
         self._kept.append(packet)
 
     def _close(self, now_ms: int) -> None:
