@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 from figures import Figure, percentile
 from pesq_score import Unavailable, scores
+from straighten import straighten
 
 from pressroom_host.demo import conversation
+from pressroom_host.demo.alignment import Alignment
 from pressroom_host.demo.house import House
 from pressroom_host.demo.speech import Speech, script, trim
 from pressroom_host.demo.turn import Turn
@@ -36,30 +38,39 @@ async def measure(folder: Path) -> list[Figure]:
         Figure("release to first sample back, p50", percentile(answers_ms, 50), "ms", 150, note=heard),
         Figure("release to first sample back, p95", percentile(answers_ms, 95), "ms", 250, note=heard),
         _quality(long_turns),
-        Figure(
-            *("allocated by the board's audio path per frame", talk.allocated_bytes_per_frame, "bytes", 0),
-            note=f"{talk.counters.get('n_metered', 0):,} frames",
-        ),
+        _memory(talk.counters),
     ]
+
+
+def _memory(counters: dict[str, int]) -> Figure:
+    name = "allocated by the board's audio path per frame"
+    n_frames, n_bytes = counters.get("n_metered", 0), counters.get("n_alloc_bytes", 0)
+    if not n_frames:
+        return Figure(name, None, "bytes", 0, note="the board told no counters")
+    return Figure(name, n_bytes // n_frames, "bytes", 0, note=f"{n_bytes} bytes in all {n_frames:,} frames")
 
 
 def _quality(turns: list[Turn]) -> Figure:
     name, budget = "PESQ wide-band of the three turns, worst", 3.4
+    heard = [(turn.speech.samples, turn.heard.samples) for turn in turns if turn.heard is not None]
     try:
-        found = scores([_aligned(turn) for turn in turns if turn.judgement is not None])
+        straight = scores([straighten(said, back) for said, back in heard])
+        as_it_came = scores([_aligned(said, back) for said, back in heard])
     except Unavailable as reason:
         return Figure(name, None, "", budget, is_floor=True, note=str(reason))
-    each = ", ".join(f"{score:.2f}" for score in found)
-    return Figure(name, min(found, default=None), "", budget, is_floor=True, note=each)
+    note = f"{_list(straight)}; with the time the listener's jitter buffer left out: {_list(as_it_came)}"
+    return Figure(name, min(straight, default=None), "", budget, is_floor=True, note=note)
 
 
-def _aligned(turn: Turn) -> tuple[Samples, Samples]:
+def _aligned(said: Samples, heard: Samples) -> tuple[Samples, Samples]:
     """Return what was said and what was heard, 100 ms of silence or more around each."""
-    assert turn.heard is not None and turn.judgement is not None
-    said = np.pad(turn.speech.samples, _AROUND)
-    begin = turn.judgement.at_sample
-    heard = np.pad(turn.heard.samples, (2 * _AROUND, len(said)))[begin + _AROUND :][: len(said)]
-    return said, heard
+    begin = Alignment(said, heard).pieces[0].offset
+    around = np.pad(said, _AROUND)
+    return around, np.pad(heard, (2 * _AROUND, len(around)))[begin + _AROUND :][: len(around)]
+
+
+def _list(found: list[float]) -> str:
+    return ", ".join(f"{score:.2f}" for score in found)
 
 
 def _tell_nobody(at_s: float, who: str, what: str) -> None:

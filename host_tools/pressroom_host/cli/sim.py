@@ -25,6 +25,10 @@ class PinUnreadable(UserError):
     """A certificate pin is not 64 hex digits."""
 
 
+class FolderUnusable(UserError):
+    """The board's folder cannot be made."""
+
+
 class TokenUnreadable(UserError):
     """The file of a token cannot be read, or holds none."""
 
@@ -55,7 +59,7 @@ class TokenUnreadable(UserError):
     help="The board's flash, and what its loudspeaker played.  [default: a temporary folder]",
 )
 @json_option
-def sim(url: str, pin: str, token_file: Path, audio: tuple[Path, ...], state_dir: Path | None, is_json: bool) -> None:
+def sim(url: str, pin: str, token_file: Path, audio: tuple[Path, ...], state_dir: Path | None, is_json: bool) -> int:
     """A simulated board alone, for a gateway elsewhere.
 
     Runs the firmware as a board would. In a terminal, Enter lets somebody speak and presses the button; Enter again
@@ -76,19 +80,26 @@ def sim(url: str, pin: str, token_file: Path, audio: tuple[Path, ...], state_dir
     speeches = [speech.load(path) for path in audio] or speech.script()
     with ExitStack() as stack:
         folder = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pressroom-sim-")))
-        folder.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_stay(config, speeches, folder, is_json))
+        _make(folder)
+        return asyncio.run(_stay(config, speeches, folder, is_json))
 
 
 async def _stay(
     config: dict[str, str | bytes | int], speeches: list[speech.Speech], folder: Path, is_json: bool
-) -> None:
+) -> int:
     async with SimulatedBoard(config, workdir=folder) as board:
         if is_json:
             print_json({"pid": board.pid, "state_dir": str(folder)})
         elif sys.stdin.isatty():
             print("Enter: the board presses its button and says something; Enter again: it lets go. Ctrl-C ends it.")
-        await Hand(board, speeches, Timeline(Console(highlight=False, stderr=is_json))).obey_keyboard()
+        return await Hand(board, speeches, Timeline(Console(highlight=False, stderr=is_json))).obey_keyboard()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderUnusable(f"--state-dir: {folder} cannot be used ({error.strerror}); choose another") from None
 
 
 def _pin(text: str) -> bytes:

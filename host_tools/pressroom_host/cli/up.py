@@ -32,7 +32,7 @@ from pressroom_host.sim.process import micropython_program
     help="Where the gateway and the board keep their state.",
 )
 @json_option
-def up(audio: tuple[Path, ...], state_dir: Path, is_json: bool) -> None:
+def up(audio: tuple[Path, ...], state_dir: Path, is_json: bool) -> int:
     """Gateway, room and a simulated board, kept running.
 
     Prints the room's URL and how to make a token to join it with any LiveKit client. In a terminal, Enter lets somebody
@@ -45,20 +45,23 @@ def up(audio: tuple[Path, ...], state_dir: Path, is_json: bool) -> None:
     micropython_program()
     speeches = [speech.load(path) for path in audio] or speech.script()
     with logs.into(state_dir / "gateway.log"):
-        asyncio.run(_stay(speeches, state_dir, is_json))
+        return asyncio.run(_stay(speeches, state_dir, is_json))
 
 
-async def _stay(speeches: list[speech.Speech], state_dir: Path, is_json: bool) -> None:
+async def _stay(speeches: list[speech.Speech], state_dir: Path, is_json: bool) -> int:
     async with House(state_dir) as house:
         await house.wait_ready(house.board)
         console = Console(highlight=False, stderr=is_json)
         make_token = f"pressroom token create guest --room {house.room} --state-dir {state_dir}"
         if is_json:
-            print_json({"room_url": house.room_url, "room": house.room, "board": house.identity, "token": make_token})
+            print_json(
+                {"room_url": house.room_url, "room": house.room, "board": house.identity, "make_token": make_token}
+            )
         else:
             print(f"The room {house.room!r} is open at {house.room_url}, and the board is in it as {house.identity!r}.")
             print(f"To join, make a token:  {make_token}")
-            print("and give both to any LiveKit client on this machine. Ctrl-C ends it.")
+            print("and give both to any LiveKit client on this machine.")
             if sys.stdin.isatty():
                 print("Enter: the board presses its button and says something; Enter again: it lets go.")
-        await Hand(house.board, speeches, Timeline(console)).obey_keyboard()
+            print("Ctrl-C ends it.", flush=True)
+        return await Hand(house.board, speeches, Timeline(console)).obey_keyboard()

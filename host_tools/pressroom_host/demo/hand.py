@@ -19,6 +19,7 @@ from pressroom_host.sim.board import SimulatedBoard
 _LEAD_S = 0.1
 _SPEECH_BEFORE_PRESS_S = 0.150
 _DAY_S = 86_400.0
+_INTERRUPTED = 130  # 128 + SIGINT, as a shell counts it
 
 
 class Hand:
@@ -31,16 +32,16 @@ class Hand:
         self._release_at = asyncio.Event()
         self._talking: asyncio.Task[None] | None = None
 
-    async def obey_keyboard(self) -> None:
-        """Until a signal to stop, or the end of the input where that is a terminal."""
+    async def obey_keyboard(self) -> int:
+        """Until a signal to stop, or the end of the input where that is a terminal. Returns the exit code."""
         loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+        stopped: asyncio.Future[int] = loop.create_future()
+        for number, exit_code in ((signal.SIGTERM, 0), (signal.SIGINT, _INTERRUPTED)):
+            loop.add_signal_handler(number, _stop, stopped, exit_code)
         following = asyncio.create_task(self._follow_led())
-        reading = asyncio.create_task(self._read_keys(stop)) if sys.stdin.isatty() else None
+        reading = asyncio.create_task(self._read_keys(stopped)) if sys.stdin.isatty() else None
         try:
-            await stop.wait()
+            return await stopped
         finally:
             tasks = [task for task in (following, reading, self._talking) if task is not None]
             for task in tasks:
@@ -66,18 +67,24 @@ class Hand:
             pass
         self._tell(await self._board.release(), "board", "button released")
 
-    async def _read_keys(self, stop: asyncio.Event) -> None:
+    async def _read_keys(self, stopped: asyncio.Future[int]) -> None:
         lines = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
         while await lines.readline():
             self.push()
-        stop.set()
+        _stop(stopped, 0)
 
     async def _follow_led(self) -> None:
         n_seen = 0
         while True:
             await self._board.wait_event("led", since=n_seen, timeout_s=_DAY_S)
-            for at_s, kind, value in self._board.events[n_seen:]:
+            events = self._board.events[n_seen:]
+            n_seen += len(events)
+            for at_s, kind, value in events:
                 if kind == "led":
                     self._tell(at_s, "board", f"shows {str(value).replace('_', ' ')}")
-            n_seen = len(self._board.events)
+
+
+def _stop(stopped: asyncio.Future[int], exit_code: int) -> None:
+    if not stopped.done():
+        stopped.set_result(exit_code)

@@ -1,4 +1,4 @@
-"""Where the logs go while the screen shows something better: into a file, one line of key=value each."""
+"""Where the logs go while the screen shows something better: into a file."""
 
 import logging
 from collections.abc import Iterator
@@ -7,29 +7,28 @@ from pathlib import Path
 
 import structlog
 
+from pressroom_host.errors import UserError
+from pressroom_host.gateway.log import write_logs_to
+
+
+class LogUnwritable(UserError):
+    """The folder for the log cannot be written into."""
+
 
 @contextmanager
 def into(path: Path) -> Iterator[None]:
     """Write what this process logs into a file, ours by structlog and that of libraries by logging."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise LogUnwritable(f"{path} cannot be written ({error.strerror}); choose another folder") from None
+    with file:
         handler = logging.StreamHandler(file)
-        handler.setFormatter(logging.Formatter("%(asctime)s level=%(levelname)s logger=%(name)s event=%(message)r"))
+        handler.setFormatter(logging.Formatter("logger=%(name)s level=%(levelname)s message=%(message)r"))
         root = logging.getLogger()
         root.addHandler(handler)
-        structlog.configure(
-            processors=[
-                structlog.contextvars.merge_contextvars,
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso"),
-                structlog.processors.format_exc_info,
-                structlog.processors.LogfmtRenderer(
-                    key_order=["ses", "timestamp", "level", "event"], drop_missing=True
-                ),
-            ],
-            logger_factory=structlog.WriteLoggerFactory(file=file),
-            cache_logger_on_first_use=False,
-        )
+        write_logs_to(file)
         try:
             yield
         finally:
