@@ -32,6 +32,8 @@ class Link:
 
     def send_text(self, text: str) -> None:
         """Send a message after those before it. Too many that wait end the link."""
+        if self._is_closing:
+            return
         if len(self._messages) >= _MAX_MESSAGES:
             self.abort()
             return
@@ -39,7 +41,9 @@ class Link:
         self._has_work.set()
 
     def send_packet(self, packet: bytes) -> bool:
-        """Send a plain RTP packet, as soon as the network takes it; False if an older one was dropped for it."""
+        """Send a plain RTP packet, as soon as the network takes it; False if it, or an older one, was dropped."""
+        if self._is_closing:
+            return False
         is_full = len(self._packets) >= _MAX_PACKETS
         if is_full:
             self._packets.popleft()
