@@ -237,3 +237,9 @@ async def test_a_recording_that_does_not_fit_says_what_would(firmware: Path, wor
             await board.mic(tmp_path / "none.wav")
         with pytest.raises(SoundUnusable, match="is not a WAV file"):
             await board.mic(tmp_path / "text.wav")
+
+
+async def test_a_board_boots_however_long_the_path_of_its_folder_is(firmware: Path, workdir: Path):
+    folder = workdir.joinpath(*["a folder with a long name, as tests and people make them"] * 8)
+    async with SimulatedBoard(CONFIG, workdir=folder, firmware=firmware) as board:
+        await board.wait_event("led")

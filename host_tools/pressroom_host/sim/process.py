@@ -85,11 +85,14 @@ class BoardProcess:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
         boot = _FOLDER / "standins" / "boot.py"
-        command = [program, "-X", f"heapsize={heap}", str(boot), str(theirs.fileno()), json.dumps(options)]
+        command = [program, "-X", f"heapsize={heap}", str(boot)]
+        # Not an argument: MicroPython ends without a word where one is longer than 255 bytes, as folders make it.
+        environment = {**os.environ, "SIMULATED_BOARD": json.dumps({**options, "channel": theirs.fileno()})}
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 *[sys.executable, "-I", str(_FOLDER / "launch.py"), str(os.getpid()), *command],
                 pass_fds=(theirs.fileno(),),
+                env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

@@ -1,6 +1,6 @@
 """What the simulated chip does before main.py: put the stand-ins in place, show the firmware its own filesystem.
 
-Run by SimulatedBoard: micropython boot.py FD OPTIONS, with the channel's descriptor and a JSON object.
+Run by SimulatedBoard, with a JSON object in the environment: its options, and the descriptor of the channel to it.
 """
 
 import asyncio
@@ -88,9 +88,9 @@ def mount(flash_folder, work_folder):
 
 
 def main():
-    options = json.loads(sys.argv[2])
+    options = json.loads(os.getenv("SIMULATED_BOARD"))
     mount(options["flash_folder"], options["work_folder"])
-    control = power_on(int(sys.argv[1]), options)
+    control = power_on(options["channel"], options)
     serve_in_every_loop(control)
     control.report("boot")
     with open("/main.py") as file:
