@@ -39,8 +39,6 @@ class GatewaySocket(SignallingSocket):
             if error.status in _REFUSING_STATUS:
                 raise LinkRefused(*_reason_and_message(error.body))
             raise LinkFailed(str(error))
-        except ValueError as error:  # what was set cannot stand in a request
-            raise LinkRefused("BAD_SETTING", str(error))
         except LinkClosed as error:
             raise LinkFailed(str(error))
 

@@ -34,6 +34,12 @@ class AddressUnusable(ConnectRefused):
     reason = "BAD_ADDRESS"
 
 
+class SettingUnusable(ConnectRefused):
+    """The gateway's address or the token holds a character that no request can carry."""
+
+    reason = "BAD_SETTING"
+
+
 class SignallingSocket:
     """One connection at a time. `receive` must be awaited again and again: it also sends what had to wait."""
 
@@ -57,7 +63,7 @@ class SignallingSocket:
         """Open `wss://host:port/path` (`ws://` on this machine only) with `Authorization: Bearer token`.
 
         pins: SHA-256 digests of the certificates that are trusted.
-        Raises PinMismatch, AddressUnusable, websocket.UpgradeRefused, or LinkClosed for all that may pass.
+        Raises a ConnectRefused, websocket.UpgradeRefused, or LinkClosed for all that may pass.
         """
         self.close()
         is_tls, host, port, path = _parse_url(url)
@@ -75,6 +81,8 @@ class SignallingSocket:
             raise LinkClosed("%s:%d did not answer within %d ms" % (host, port, timeout_ms))
         except websocket.UpgradeRefused:
             raise
+        except websocket.BadRequest as error:
+            raise SettingUnusable("%s; give it to the board again" % error)
         except (websocket.WireError, OSError) as error:
             raise LinkClosed("%s:%d: %s" % (host, port, error))
         finally:
