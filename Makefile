@@ -12,15 +12,17 @@ ARGS ?=
 
 IN_VENV := .venv/bin
 INSTALLED := .venv/installed
+# Most tests wait for sound. Those that run boards in real time follow one another (tests/conftest.py).
+TWO_AT_A_TIME := -n 2 --dist loadgroup
 
 demo: $(INSTALLED)  ## A simulated board talks in a room and is answered; add ARGS="--help" to see more
 	@$(IN_VENV)/pressroom demo $(ARGS)
 
 test: $(INSTALLED)  ## All tests but the long ones; ARGS="-k mute" picks some
-	@$(IN_VENV)/python -m pytest $(ARGS)
+	@$(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
 test-long: $(INSTALLED)  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
-	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(ARGS)
+	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
 lint: $(INSTALLED)  ## Style, types and import rules
 	@$(IN_VENV)/ruff check

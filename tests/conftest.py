@@ -6,14 +6,24 @@ CI reads the table's last line: `skips: none` or `skips: N`.
 import os
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+_TESTS = Path(__file__).parent
+_IN_REAL_TIME = ("device", "integration")
 _IS_LONG_RUN = os.environ.get("PRESSROOM_LONG") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the long tests of a short run: they are another target of the Makefile, not something missing here."""
+    """Deselect the long tests of a short run, which are another target of the Makefile; keep boards out of each other's way.
+
+    In a run of several workers those tests follow one another that run boards in real time.
+    """
+    for item in items:
+        folder = item.path.relative_to(_TESTS).parts[0]
+        if folder in _IN_REAL_TIME:
+            item.add_marker(pytest.mark.xdist_group(folder))
     if _IS_LONG_RUN:
         return
     long_items = [item for item in items if item.get_closest_marker("long")]
