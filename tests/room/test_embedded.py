@@ -161,8 +161,8 @@ async def test_libwebrtc_takes_every_answer_the_server_can_write(join, monkeypat
 
 
 async def test_a_client_whose_signalling_is_cut_comes_back_with_its_track(embedded, room_server, join):
-    host, port = embedded.url.removeprefix("ws://").split(":")
-    async with LinkProxy.running((host, int(port)), (host, embedded.mux.port)) as proxy:
+    async with LinkProxy.running() as proxy:
+        proxy.aim(int(embedded.url.rpartition(":")[2]), embedded.mux.port)
         bob = await join("bob")
         alice = Client()
         door = Door(f"ws://127.0.0.1:{proxy.tcp_port}", room_server.api_key, room_server.api_secret)
