@@ -16,9 +16,9 @@ _IS_LONG_RUN = os.environ.get("PRESSROOM_LONG") == "1"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the long tests of a short run, which are another target of the Makefile; keep boards out of each other's way.
+    """Deselect the long tests of a short run: they are another target of the Makefile, not something missing here.
 
-    In a run of several workers those tests follow one another that run boards in real time.
+    Where several workers run, the tests that run boards in real time follow one another.
     """
     for item in items:
         folder = item.path.relative_to(_TESTS).parts[0]
