@@ -18,6 +18,7 @@ from pressroom_host.sim.sound import RATE_HZ, Recording, Samples, i2s_words, rea
 DEFAULT_BOARD = "esp32-s3-devkitc-inmp441-max98357a"
 NVS_NAMESPACE = "pressroom"
 
+_SILENT_BLOCK = bytes(4 * 256)  # the stand-in reads whole blocks, past the end of a recording too
 _BOOT_TIMEOUT_S = 10.0
 _MAX_LOG_LINES = 100_000
 _LAST_LINES = 5
@@ -149,7 +150,7 @@ class SimulatedBoard:
         samples = read_wav(Path(sound)) if isinstance(sound, (Path, str)) else np.asarray(sound, dtype=np.int16)
         self._n_clips += 1
         path = self._workdir / f"clip-{self._n_clips}.raw"
-        path.write_bytes(i2s_words(samples, self._mic_shift))
+        path.write_bytes(i2s_words(samples, self._mic_shift) + _SILENT_BLOCK)
         at_us = None if at_s is None else round(at_s * 1e6)
         answer = await self._running().ask("mic", file=path.name, n_frames=len(samples), at_us=at_us)
         started_s = float(answer["us"] / 1e6)

@@ -34,9 +34,11 @@ def power_on(clock_ppm=0, wifi_delay_ms=0, now_us=5_000_000):
 
 
 def write_clip(name, words):
+    """Write a clip as the host does, with a block of silence behind it."""
     with open(name, "wb") as file:
         for word in words:
             file.write(struct.pack("<i", word))
+        file.write(bytes(4 * 256))
 
 
 def played(speaker):

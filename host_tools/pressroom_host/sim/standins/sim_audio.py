@@ -11,7 +11,10 @@ class ClipLate(Exception):
 
 
 class Microphone:
-    """Hears silence, and the clips that the host lays on the time line (files of 32-bit words, made by the host)."""
+    """Hears silence, and the clips that the host lays on the time line.
+
+    A clip is a file of 32-bit words made by the host, with a block of silence after its last: it ends inside a block.
+    """
 
     def __init__(self, clock):
         self._clock = clock
@@ -49,7 +52,7 @@ class Microphone:
         end = self._n_frames = first + _BLOCK_FRAMES
         if not self._clips or self._clips[0][0] >= end:
             return self._silence
-        if self._clips[0][0] <= first and self._clips[0][1] >= end:
+        if self._clips[0][0] <= first and not self._is_next_before(end):
             self._clips[0][2].readinto(self._block)
         else:
             self._compose(first, end)
@@ -57,8 +60,11 @@ class Microphone:
             self._clips.pop(0)[2].close()
         return self._block
 
+    def _is_next_before(self, end):
+        return self._clips[0][1] < end and len(self._clips) > 1 and self._clips[1][0] < end
+
     def _compose(self, first, end):
-        """Clips begin or end within this block; only here slices are allocated."""
+        """A clip begins within this block; only here slices are allocated."""
         self._view[:] = self._silence
         while self._clips and self._clips[0][0] < end:
             clip_first, clip_end, file = self._clips[0]
