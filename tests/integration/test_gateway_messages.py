@@ -1,16 +1,19 @@
 """Messages through the gateway: who is there, data, and calls both ways, with the official client at the other end."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 from gateway_device import LinkDevice, link_device
 from livekit import rtc
 from tests.room.clients import DEADLINE_S, Client, Door
 
 from pressroom.wire.messages import encode
+from pressroom_host.gateway.log import write_logs_to
 from pressroom_host.gateway.server import Gateway, GatewayConfig
 
 RPC_UNSUPPORTED_METHOD = 1400  # LiveKit's codes
@@ -248,6 +251,20 @@ async def test_messages_that_cannot_be_read_are_counted_and_the_session_goes_on(
     (bridge,) = gateway.devices.bridges.values()
     assert bridge._session.n_bad_messages == 7
     assert bridge._session.n_unknown_messages == 1
+
+
+async def test_a_device_can_write_only_counters_into_the_log(gateway: Gateway) -> None:
+    written = io.StringIO()
+    write_logs_to(written)
+    values = {"n_sent": 1, "depth_frames": 2, "event": 3, "ses": 4, "level": 5, "a b": 6, "n_\nses": 7, "": 8, "=": 9}
+    async with link_device(gateway) as device:
+        device.say({"t": "stats", "values": values})
+        device.say({"t": "rpc", "id": "r", "method": "m", "payload": "", "destination_identity": "nobody"})
+        await device.message("rpc_result", id="r")
+        session = device.welcome["session"]
+    structlog.reset_defaults()
+    (line,) = [line for line in written.getvalue().splitlines() if "event=device" in line]
+    assert line.startswith(f"ses={session} event=device n_sent=1 depth_frames=2 level=info at=")
 
 
 async def test_a_message_that_is_too_long_ends_the_link_and_not_the_session(device: LinkDevice) -> None:

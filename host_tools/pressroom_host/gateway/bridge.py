@@ -6,6 +6,7 @@ device. It answers to three sides: the Link (`text_came`, `binary_came`), the Le
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from .uplink import UPLINK_CODECS, Uplink
 
 _KIND_MEDIA: Final = 1
 _TRACK_NAME: Final = "microphone"
+_COUNTER: Final = re.compile(r"n_[a-z_]{1,30}|[a-z_]{1,30}_(ms|frames|bytes)")  # what a device may write into our log
 _TRIMMED_FIELDS: Final = ("attributes", "name")  # what a device can do without if a message is too long
 
 Reason = models.DisconnectReason
@@ -75,6 +77,7 @@ class Bridge:
 
     async def join(self, room: RoomPort) -> None:
         """Enter the room. Raises RoomUnavailable."""
+        self._wait(self._now_ms())  # a Session that nobody is welcomed to expires too
         participant = self._participant = self._messenger.participant = await room.join(self.claims, self)
         try:
             track = participant.publish_audio(_TRACK_NAME, models.TrackSource.MICROPHONE, muted=True)
@@ -292,7 +295,7 @@ class Bridge:
     def _take_message(self, message: Message, now_ms: int) -> None:
         if message["t"] == "stats":
             self.device_stats = message["values"]
-            self._log.info("device", **self.device_stats)
+            self._log.info("device", **{name: n for name, n in self.device_stats.items() if _COUNTER.fullmatch(name)})
         else:
             self._messenger.device_said(message, now_ms)
 

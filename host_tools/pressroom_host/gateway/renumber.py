@@ -4,19 +4,21 @@ A device begins every link with sequence numbers and timestamps of its own; its 
 the room must not miss. The room counts Opus in 48 kHz (RFC 7587 section 4.1).
 """
 
+import struct
 from typing import Final
 
+from pressroom.wire.rtp import PT_OPUS
 from pressroom.wire.seq import ms_between, seq_after, seq_between, timestamp_after, timestamp_between
 
 from .stats import SessionStats
 
 FRAME_TICKS: Final = 960  # 20 ms at 48 kHz
 _TICKS_PER_MS: Final = 48
-_PACKET: Final = 0x80.to_bytes(1, "big")  # RFC 3550 section 5.1: version 2
-_PLAIN: Final = _PACKET + (111).to_bytes(1, "big")
-_MARKED: Final = _PACKET + (111 | 0x80).to_bytes(1, "big")
-_KEEPALIVE_IS_PAST: Final = 0x2000  # packets: none from before it can still come
-_SSRC: Final = bytes(4)  # the room puts its own
+_HEADER: Final = struct.Struct(">BBHII")  # RFC 3550 section 5.1
+_VERSION: Final = 0x80
+_MARKED_OPUS: Final = 0x80 | PT_OPUS
+_ANY_SSRC: Final = 0  # the room puts its own
+_FORGET_MASK: Final = 0xFFF  # packets
 
 
 class Renumber:
@@ -26,6 +28,7 @@ class Renumber:
         "_stats",
         *("_last_seq", "_last_timestamp", "_last_ms", "_has_sent", "_has_link", "_is_talking", "_scale"),
         *("_seq_offset", "_earlier_offset", "_offset_since", "_base_in", "_base_out", "_highest_in"),
+        *("_next_in", "_next_timestamp_in", "_frame_ticks_in"),
     )
 
     def __init__(self, first_seq: int, first_timestamp: int, stats: SessionStats) -> None:
@@ -43,6 +46,9 @@ class Renumber:
         self._highest_in = 0
         self._base_in = 0
         self._base_out = 0
+        self._next_in: int | None = None  # the number and the timestamp that follow the newest packet
+        self._next_timestamp_in = 0
+        self._frame_ticks_in = FRAME_TICKS
 
     def open_link(self, scale: int, is_talking: bool) -> None:
         """A new link: numbers begin anew. scale: ticks of the room's clock in one of the device's.
@@ -50,35 +56,25 @@ class Renumber:
         is_talking: a talk goes on across the links, so that the time between them is lost speech.
         """
         self._scale = scale
+        self._frame_ticks_in = FRAME_TICKS // scale
+        self._next_in = None
         self._has_link = False
         self._is_talking = is_talking
 
     def header(self, seq: int, timestamp: int, is_marked: bool, now_ms: int) -> bytes:
         """Return the 12 bytes of header with which a packet of the device goes to the room."""
-        if not self._has_link:
-            self._begin(seq, timestamp, now_ms)
-        is_before_keepalive = seq_between(self._offset_since, seq) < 0
-        out_seq = (seq + (self._earlier_offset if is_before_keepalive else self._seq_offset)) & 0xFFFF
-        out_timestamp = self._base_out + self._scale * timestamp_between(self._base_in, timestamp) & 0xFFFFFFFF
-        n_ahead = seq_between(self._last_seq, out_seq)
-        if n_ahead > 0:
-            if timestamp_between(self._last_timestamp, out_timestamp) <= 0:  # the tail of the last talk is there
-                n_frames = timestamp_between(out_timestamp, self._last_timestamp) // FRAME_TICKS + 1
-                self._base_out = timestamp_after(self._base_out, n_frames * FRAME_TICKS)
-                out_timestamp = timestamp_after(out_timestamp, n_frames * FRAME_TICKS)
-            self._last_seq = out_seq
-            self._last_timestamp = out_timestamp
-            if seq_between(self._highest_in, seq) > 0:
-                self._highest_in = seq
-            if n_ahead > 1:
-                self._stats.n_up_lost += n_ahead - 1
-            if seq_between(self._offset_since, seq) > _KEEPALIVE_IS_PAST:
-                self._offset_since = seq
-                self._earlier_offset = self._seq_offset
-        elif n_ahead < 0:
-            self._stats.n_up_lost -= 1  # it was only late
+        if seq == self._next_in and timestamp == self._next_timestamp_in:  # as almost always; forwarding has a budget
+            out_seq = self._last_seq = (self._last_seq + 1) & 0xFFFF
+            out_timestamp = self._last_timestamp = (self._last_timestamp + FRAME_TICKS) & 0xFFFFFFFF
+            self._highest_in = seq
+        else:
+            out_seq, out_timestamp = self._place(seq, timestamp, now_ms)
+        self._next_in = (self._highest_in + 1) & 0xFFFF
+        self._next_timestamp_in = (timestamp + self._frame_ticks_in) & 0xFFFFFFFF
         self._last_ms = now_ms
-        return _header(out_seq, out_timestamp, is_marked)
+        if not seq & _FORGET_MASK:
+            self._forget_keepalive(seq)
+        return _HEADER.pack(_VERSION, _MARKED_OPUS if is_marked else PT_OPUS, out_seq, out_timestamp, _ANY_SSRC)
 
     def skip(self, seq: int) -> None:
         """The packet with this number is none for the room: those after it close up."""
@@ -87,6 +83,7 @@ class Renumber:
             self._offset_since = seq
             self._seq_offset -= 1
             self._highest_in = seq
+            self._next_in = seq_after(seq, 1)
 
     def appended_header(self) -> bytes:
         """Return the header of a packet of ours, one frame after the last: those of the device make room for it."""
@@ -95,7 +92,36 @@ class Renumber:
         self._earlier_offset = self._seq_offset
         self._offset_since = seq_after(self._highest_in, 1)
         self._seq_offset += 1
-        return _header(self._last_seq, self._last_timestamp, False)
+        self._next_in = None  # its time is taken
+        return _HEADER.pack(_VERSION, PT_OPUS, self._last_seq, self._last_timestamp, _ANY_SSRC)
+
+    def _place(self, seq: int, timestamp: int, now_ms: int) -> tuple[int, int]:
+        """Return the sequence number and timestamp of a packet that may be anywhere."""
+        if not self._has_link:
+            self._begin(seq, timestamp, now_ms)
+        is_before_keepalive = seq_between(self._offset_since, seq) < 0
+        out_seq = (seq + (self._earlier_offset if is_before_keepalive else self._seq_offset)) & 0xFFFF
+        out_timestamp = self._base_out + self._scale * timestamp_between(self._base_in, timestamp) & 0xFFFFFFFF
+        n_ahead = seq_between(self._last_seq, out_seq)
+        if n_ahead <= 0:
+            self._stats.n_up_lost -= n_ahead < 0  # it was only late
+            return out_seq, out_timestamp
+        if timestamp_between(self._last_timestamp, out_timestamp) <= 0:  # the tail of the last talk is there
+            n_frames = timestamp_between(out_timestamp, self._last_timestamp) // FRAME_TICKS + 1
+            self._base_out = timestamp_after(self._base_out, n_frames * FRAME_TICKS)
+            out_timestamp = timestamp_after(out_timestamp, n_frames * FRAME_TICKS)
+        self._last_seq = out_seq
+        self._last_timestamp = out_timestamp
+        if seq_between(self._highest_in, seq) > 0:
+            self._highest_in = seq
+        self._stats.n_up_lost += n_ahead - 1
+        return out_seq, out_timestamp
+
+    def _forget_keepalive(self, seq: int) -> None:
+        """None from before the last keepalive can still come; numbers wrap, so it must not be remembered for ever."""
+        if seq_between(self._offset_since, seq) > _FORGET_MASK:
+            self._offset_since = seq
+            self._earlier_offset = self._seq_offset
 
     def _begin(self, seq: int, timestamp: int, now_ms: int) -> None:
         """The track's time went on while there was no packet."""
@@ -109,7 +135,3 @@ class Renumber:
         self._offset_since = seq
         self._highest_in = seq_after(seq, -1)
         self._has_link = self._has_sent = True
-
-
-def _header(seq: int, timestamp: int, is_marked: bool) -> bytes:
-    return (_MARKED if is_marked else _PLAIN) + seq.to_bytes(2, "big") + timestamp.to_bytes(4, "big") + _SSRC

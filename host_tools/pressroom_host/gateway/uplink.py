@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from pressroom.wire import opus_packet, rtp
-from pressroom.wire.seq import timestamp_after, timestamp_between
+from pressroom.wire.seq import timestamp_between
 
 from .audio import FRAME_BYTES, FRAME_SAMPLES, SILENCE, OpusEncoder, swap_bytes
 from .renumber import FRAME_TICKS, Renumber
@@ -36,8 +36,8 @@ class Path(Protocol):
     def n_ticks(self, packet: bytes) -> int:
         """Return the duration of the packet in ticks of the device's clock; 0 if it is malformed."""
 
-    def forward(self, packet: bytes, now_ms: int) -> None:
-        """Send a packet of the device to the room, now or when those before it are there."""
+    def forward(self, packet: bytes, timestamp: int, now_ms: int) -> None:
+        """Send a packet of the device to the room, now or when those before it are there. timestamp: the packet's."""
 
     def skip(self, seq: int, now_ms: int) -> None:
         """The packet with this number is none for the room."""
@@ -47,6 +47,14 @@ class Path(Protocol):
 
     def end_talk(self, now_ms: int) -> None:
         """What has come is all there is."""
+
+
+def _n_ticks(packet: bytes) -> int:
+    return max(opus_packet.n_samples_48k(packet, rtp.HEADER_BYTES, len(packet) - rtp.HEADER_BYTES), 0)
+
+
+# RFC 6716 section 3.1: first byte of a packet with one frame (code 0) -> its duration; looked up for each packet.
+_TICKS_OF_ONE_FRAME: Final = {toc: _n_ticks(bytes(rtp.HEADER_BYTES) + bytes((toc,))) for toc in range(0, 256, 4)}
 
 
 class OpusPath:
@@ -61,11 +69,11 @@ class OpusPath:
 
     def n_ticks(self, packet: bytes) -> int:
         """Return the duration of the packet at 48 kHz; 0 if it is malformed."""
-        return max(opus_packet.n_samples_48k(packet, rtp.HEADER_BYTES, len(packet) - rtp.HEADER_BYTES), 0)
+        return _TICKS_OF_ONE_FRAME.get(packet[rtp.HEADER_BYTES]) or _n_ticks(packet)
 
-    def forward(self, packet: bytes, now_ms: int) -> None:
+    def forward(self, packet: bytes, timestamp: int, now_ms: int) -> None:
         """Send the packet at once, under the room's numbers."""
-        header = self._numbers.header(rtp.seq(packet), rtp.timestamp(packet), packet[1] >= 0x80, now_ms)
+        header = self._numbers.header(packet[2] << 8 | packet[3], timestamp, packet[1] >= 0x80, now_ms)
         self._send_rtp(header + packet[rtp.HEADER_BYTES :])
         self._stats.n_up_packets += 1
 
@@ -97,7 +105,7 @@ class L16Path:
         """Return 320; 0 if it is not a frame."""
         return FRAME_SAMPLES if len(packet) == rtp.HEADER_BYTES + FRAME_BYTES else 0
 
-    def forward(self, packet: bytes, now_ms: int) -> None:
+    def forward(self, packet: bytes, timestamp: int, now_ms: int) -> None:
         """Encode and send what is in order now."""
         self._put(rtp.seq(packet), packet, now_ms)
 
@@ -196,13 +204,13 @@ class Uplink:
         if not self.is_open:
             self._keep(packet, now_ms)
             return None
-        timestamp = rtp.timestamp(packet)
+        timestamp = int.from_bytes(packet[4:8], "big")
         if timestamp_between(self._start_timestamp, timestamp) < 0:
             self._stats.n_up_late += 1
             path.skip(rtp.seq(packet), now_ms)
             return None
-        path.forward(packet, now_ms)
-        return timestamp_after(timestamp, n_ticks)
+        path.forward(packet, timestamp, now_ms)
+        return (timestamp + n_ticks) & 0xFFFFFFFF
 
     def keepalive_came(self, packet: bytes, now_ms: int) -> None:
         """Take a keepalive: it has a sequence number, but no audio."""
