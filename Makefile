@@ -22,7 +22,7 @@ test: $(INSTALLED)  ## All tests but the long ones; ARGS="-k mute" picks some
 	@$(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
 test-long: $(INSTALLED)  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
-	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) $(ARGS)
+	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) --timeout 1800 $(ARGS)
 
 lint: $(INSTALLED)  ## Style, types and import rules
 	@$(IN_VENV)/ruff check
