@@ -119,7 +119,7 @@ class Alignment:
                 piece = self.find_near(begin, PIECE, window.offset, _PIECE_SEARCH)
                 pieces[begin] = max(piece, pieces.get(begin, piece), key=lambda match: match.correlation)
         windows = [
-            Match(window.begin, window.at_sample, self._correlation([pieces[begin] for begin in hop]))
+            Match(window.begin, window.at_sample, self.correlation([pieces[begin] for begin in hop]))
             for window, hop in zip(roughly, hops, strict=True)
         ]
         found = [piece for piece in pieces.values() if piece.is_found] or [self.whole]
@@ -129,8 +129,8 @@ class Alignment:
             settled.append(Match(begin, begin + nearest.offset, pieces[begin].correlation))
         return windows, settled
 
-    def _correlation(self, pieces: list[Match]) -> float:
-        """Return the correlation of pieces that follow each other, put together again."""
+    def correlation(self, pieces: list[Match]) -> float:
+        """Return the correlation of pieces of PIECE samples that follow each other, put together again."""
         said, heard = [], []
         for piece in pieces:
             part = self._said_band[piece.begin : piece.begin + PIECE]

@@ -24,10 +24,12 @@ PERCENTILE = 10
 
 _EDGE = 100 * MS  # the first and the last part that must be there
 _EDGE_SEARCH = 60 * MS  # how far an edge may have moved from where its first or last piece was found
+_EDGE_STEP = 25 * MS  # how far its halves may have moved against each other: the longest period left out, and a bit
 _FIRST_SEARCH = 300 * MS  # how far the first sample may be from where the whole was found
 _MIN_EDGE_CORRELATION = 0.5  # a word may begin or end in a hiss
 _LEVEL_WINDOW = 10 * MS  # a period of the lowest voice
 _LEVEL_HOP = 5 * MS // 2
+_MAX_MISSING_LEVELS = (int(MAX_HOLE_MS) * MS - _LEVEL_WINDOW) // _LEVEL_HOP + 1
 _MISSING_BELOW_DB = 15.0  # what is this much weaker than it should be is missing
 _SHIFT_LEVELS = 6  # a piece may be 15 ms off at one of its ends
 _FASTEST = 0.5  # a jitter buffer that catches up leaves out at most this part of the time
@@ -125,11 +127,24 @@ def _neighbours(alignment: Alignment) -> list[tuple[Match, Match]]:
 
 
 def _has_edge(alignment: Alignment, begin: int, offset: int) -> bool:
-    """Are these 100 ms there: alike, and at most 20 ms of their voice missing, in one piece or in several?"""
-    match = alignment.find_near(begin, _EDGE, offset, _EDGE_SEARCH)
-    levels = _levels(alignment.said[begin : begin + _EDGE])
-    n_missing = int(np.count_nonzero(_is_missing(alignment, levels, match.at_sample)))
-    return match.correlation >= _MIN_EDGE_CORRELATION and _run_ms(n_missing) <= MAX_HOLE_MS
+    """Are these 100 ms there: alike, and at most 20 ms of their voice missing, in one piece or in several?
+
+    They may have come back in two halves: a jitter buffer leaves out a period of the voice in them as anywhere else.
+    """
+    whole = alignment.find_near(begin, _EDGE, offset, _EDGE_SEARCH)
+    if whole.correlation >= _MIN_EDGE_CORRELATION:
+        return _n_missing(alignment, [whole], _EDGE) <= _MAX_MISSING_LEVELS
+    halves = [alignment.find_near(half, PIECE, offset, _EDGE_SEARCH) for half in range(begin, begin + _EDGE, PIECE)]
+    is_alike = abs(halves[1].offset - halves[0].offset) <= _EDGE_STEP and alignment.correlation(halves) >= FOUND
+    return is_alike and _n_missing(alignment, halves, PIECE) <= _MAX_MISSING_LEVELS
+
+
+def _n_missing(alignment: Alignment, parts: list[Match], n_samples: int) -> int:
+    n_missing = 0
+    for part in parts:
+        levels = _levels(alignment.said[part.begin : part.begin + n_samples])
+        n_missing += int(np.count_nonzero(_is_missing(alignment, levels, part.at_sample)))
+    return n_missing
 
 
 def _is_missing(alignment: Alignment, wanted: Wave, at_sample: int) -> npt.NDArray[np.bool_]:
