@@ -243,3 +243,15 @@ async def test_a_board_boots_however_long_the_path_of_its_folder_is(firmware: Pa
     folder = workdir.joinpath(*["a folder with a long name, as tests and people make them"] * 8)
     async with SimulatedBoard(CONFIG, workdir=folder, firmware=firmware) as board:
         await board.wait_event("led")
+
+
+async def test_a_wait_that_is_cancelled_while_something_happens_ends(firmware: Path, workdir: Path):
+    async with SimulatedBoard(CONFIG, workdir=workdir, firmware=firmware) as board:
+        waiting = asyncio.create_task(board.wait_event("never", timeout_s=60))
+        await asyncio.sleep(0)
+        await board.press()  # an event, yet another one
+        board._note(time.monotonic(), "something", None)
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting], timeout=5)
+        assert waiting.cancelled()

@@ -62,7 +62,8 @@ class Hand:
         self._tell(await self._board.press(), "board", f"button pressed; it hears {speech.title}")
         try:
             end_s = speech_s + speech.duration_s
-            await asyncio.wait_for(self._release_at.wait(), max(end_s - time.monotonic(), 0))
+            async with asyncio.timeout(max(end_s - time.monotonic(), 0)):
+                await self._release_at.wait()
         except TimeoutError:
             pass
         self._tell(await self._board.release(), "board", "button released")

@@ -134,7 +134,8 @@ class Parrot:
                 continue
             self._came.clear()
             try:
-                await asyncio.wait_for(self._came.wait(), until_s - time.monotonic())
+                async with asyncio.timeout(until_s - time.monotonic()):
+                    await self._came.wait()
             except TimeoutError:
                 break
         await self._source.wait_for_playout()

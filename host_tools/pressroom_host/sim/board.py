@@ -304,7 +304,8 @@ class SimulatedBoard:
                 raise BoardStopped(f"the board ended while a test waited for {what}{self._last_words()}")
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), deadline_s - time.monotonic())
+                async with asyncio.timeout(deadline_s - time.monotonic()):  # wait_for may swallow a cancellation
+                    await self._changed.wait()
             except TimeoutError:
                 text = f"waited {timeout_s} s in vain for {what}; the LED shows {self._led!r}{self._last_words()}"
                 raise NotSeen(text) from None
