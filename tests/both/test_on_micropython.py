@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pressroom_host.sim.flash import lay_out
+
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 FIRMWARE = CHECKOUT / "firmware"
@@ -38,6 +40,14 @@ def micropython() -> Path:
 
 
 @pytest.fixture(scope="session")
+def flash(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lay the firmware out as the x64 port needs it; the WebAssembly port has 32 bits and takes it as it is."""
+    folder = tmp_path_factory.mktemp("flash")
+    lay_out(FIRMWARE, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def wasm() -> Path:
     """Install the WebAssembly port once, and return its module."""
     if shutil.which("node") is None or shutil.which("npm") is None:
@@ -58,8 +68,8 @@ def wasm() -> Path:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_passes_under_micropython(micropython: Path, file: str) -> None:
-    run(micropython, "-X", "heapsize=8M", HERE / "run.py", FIRMWARE, file)
+def test_passes_under_micropython(micropython: Path, flash: Path, file: str) -> None:
+    run(micropython, "-X", "heapsize=8M", HERE / "run.py", flash, file)
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file not in NOT_ON_WASM])

@@ -2,6 +2,8 @@
 
 import ast
 import asyncio
+import functools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 import pressroom_host.sim
 from pressroom_host import assets
+from pressroom_host.sim.flash import lay_out
 from pressroom_host.sim.process import micropython_program
 
 _FOLDER = Path(__file__).parent / "on_micropython"
@@ -25,7 +28,7 @@ def in_file(name: str) -> Callable[[Callable[..., object]], Callable[..., object
 
 async def run(name: str, function: str, *arguments: object, workdir: Path | None = None) -> str:
     """Run it in a process of its own, over stand-ins and firmware; fail with its traceback, return its output."""
-    folders = ":".join(str(folder) for folder in (_FOLDER, _STANDINS, assets.firmware_folder()))
+    folders = ":".join(str(folder) for folder in (_FOLDER, _STANDINS, _flash().name))
     command = [micropython_program(), "-X", "heapsize=2M", str(_FOLDER / "run.py"), folders, name, function]
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -42,3 +45,11 @@ async def run(name: str, function: str, *arguments: object, workdir: Path | None
     if process.returncode:
         pytest.fail(output.decode(), pytrace=False)
     return output.decode()
+
+
+@functools.cache
+def _flash() -> tempfile.TemporaryDirectory[str]:
+    """Lay the firmware out once; the folder goes when Python ends."""
+    folder = tempfile.TemporaryDirectory()
+    lay_out(assets.firmware_folder(), Path(folder.name))
+    return folder

@@ -11,6 +11,8 @@ import pylibsrtp
 import pytest
 from pylibsrtp import Policy, Session
 
+from pressroom_host.sim.flash import lay_out
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PEER = CHECKOUT / "tests" / "both" / "srtp_peer.py"
 MICROPYTHON = Path(sys.executable).with_name("micropython")
@@ -23,8 +25,8 @@ LIBSRTP_WINDOW = 128
 class Peer:
     """The device's end, in a process."""
 
-    def __init__(self, python: Path, key_out: bytes, key_in: bytes) -> None:
-        command = [python, PEER, CHECKOUT / "firmware", key_out.hex(), key_in.hex()]
+    def __init__(self, python: Path, firmware: Path, key_out: bytes, key_in: bytes) -> None:
+        command = [python, PEER, firmware, key_out.hex(), key_in.hex()]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def protect(self, packet: bytes) -> bytes:
@@ -49,10 +51,10 @@ class Peer:
 class Ends:
     """A gateway with libsrtp and a device with wire.srtp, with a key for each direction."""
 
-    def __init__(self, python: Path) -> None:
+    def __init__(self, python: Path, firmware: Path) -> None:
         self.random = random.Random(3711)
         key_up, key_dn = self.random.randbytes(30), self.random.randbytes(30)
-        self.device = Peer(python, key_up, key_dn)
+        self.device = Peer(python, firmware, key_up, key_dn)
         self.gateway_in = Session(self._policy(key_up, Policy.SSRC_ANY_INBOUND))
         self.gateway_out = Session(self._policy(key_dn, Policy.SSRC_ANY_OUTBOUND))
 
@@ -86,10 +88,14 @@ class Ends:
 
 
 @pytest.fixture(params=["cpython", "micropython"])
-def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
-    if request.param == "micropython" and not MICROPYTHON.exists():
-        pytest.skip("MicroPython's unix port is not installed; it exists for Linux x86-64: run `make test` there")
-    pair = Ends(Path(sys.executable) if request.param == "cpython" else MICROPYTHON)
+def ends(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ends]:
+    python, firmware = Path(sys.executable), CHECKOUT / "firmware"
+    if request.param == "micropython":
+        if not MICROPYTHON.exists():
+            pytest.skip("MicroPython's unix port is not installed; it exists for Linux x86-64: run `make test` there")
+        lay_out(firmware, tmp_path)
+        python, firmware = MICROPYTHON, tmp_path
+    pair = Ends(python, firmware)
     yield pair
     pair.device.stop()
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from pressroom_host import assets
+from pressroom_host.sim.flash import lay_out
 from pressroom_host.sim.process import BoardProcess, BoardStopped, Message
 from pressroom_host.sim.sound import RATE_HZ, Recording, Samples, i2s_words, read_wav
 
@@ -39,7 +40,7 @@ class SimulatedBoard:
     workdir: a folder of its own; afterwards it holds nvs.json, speaker.raw and speaker.wav.
     clock_ppm: how much faster than nominal its crystal is.
     heap: of MicroPython, as its `-X heapsize` takes it.
-    firmware: the folder whose content is the board's filesystem; Pressroom's own if None.
+    firmware: the folder whose content is the board's filesystem, as sim/flash.py lays it out; Pressroom's own if None.
     mic_shift: a sample reaches the firmware as an I2S word shifted this far left: 12 is as quiet as a real microphone,
         24 dB below full scale, which the firmware's default gain makes up for; 16 is the loudest.
 
@@ -219,12 +220,10 @@ class SimulatedBoard:
 
     def _prepare_flash(self) -> None:
         flash = self._workdir / "flash"
-        flash.mkdir(parents=True, exist_ok=True)
-        links = {entry.name: entry for entry in self._firmware.iterdir() if not entry.name.startswith((".", "__"))}
-        for name, target in {**links, "board.json": self._board_file}.items():
-            link = flash / name
-            link.unlink(missing_ok=True)
-            link.symlink_to(target)
+        lay_out(self._firmware, flash)
+        board_json = flash / "board.json"
+        board_json.unlink(missing_ok=True)
+        board_json.symlink_to(self._board_file)
 
     def _prepare_nvs(self) -> None:
         path = self._workdir / "nvs.json"
