@@ -1,19 +1,18 @@
-"""The passes of dsp.py for the device. Reads words as 16-bit halves: right with 32-bit and 64-bit registers alike."""
+"""The passes of dsp.py for the device, whose integers have 32 bits and wrap."""
 
 import micropython
 
 
 @micropython.viper
-def capture_into(words: ptr16, n_words: int, ring: ptr16, state: ptr32):
-    position = int(state[0])
-    ring_samples = int(state[1])
-    shift = int(state[2])
+def capture_into(words: ptr32, n_words: int, ring: ptr16, state: ptr32):
+    position = state[0]
+    ring_samples = state[1]
+    shift = state[2]
     half = (1 << shift) >> 1
-    dc = int(state[3]) - (1 << 29)
+    dc = state[3] - (1 << 29)
     i = 0
     while i < n_words:
-        sample = (((int(words[2 * i + 1]) ^ 0x8000) - 0x8000) << 6) | (int(words[2 * i]) >> 10)
-        sample -= dc >> 8
+        sample = (words[i] >> 10) - (dc >> 8)
         dc += sample
         sample = (sample + half) >> shift
         if sample > 32767:
@@ -43,7 +42,7 @@ def swap_bytes_into(pcm: ptr8, frame: ptr8, n_bytes: int):
 def scale_in_place(pcm: ptr16, n_samples: int, gain_q8: int):
     i = 0
     while i < n_samples:
-        pcm[i] = (((int(pcm[i]) ^ 0x8000) - 0x8000) * gain_q8) >> 8
+        pcm[i] = (((pcm[i] ^ 0x8000) - 0x8000) * gain_q8) >> 8
         i += 1
 
 
@@ -53,7 +52,7 @@ def fade_into(pcm: ptr16, other: ptr16, n_samples: int, is_reversed: int, gain_q
     direction = -1 if is_reversed else 1
     i = 0
     while i < n_samples:
-        pcm[i] = (((int(other[source]) ^ 0x8000) - 0x8000) * gain_q14) >> 14
+        pcm[i] = (((other[source] ^ 0x8000) - 0x8000) * gain_q14) >> 14
         gain_q14 -= step_q14
         if gain_q14 < 0:
             gain_q14 = 0
@@ -65,8 +64,8 @@ def fade_into(pcm: ptr16, other: ptr16, n_samples: int, is_reversed: int, gain_q
 def cross_fade_in_place(pcm: ptr16, other: ptr16, n_samples: int):
     i = 0
     while i < n_samples:
-        begin = (int(other[i]) ^ 0x8000) - 0x8000
-        end = (int(pcm[i]) ^ 0x8000) - 0x8000
+        begin = (other[i] ^ 0x8000) - 0x8000
+        end = (pcm[i] ^ 0x8000) - 0x8000
         pcm[i] = begin + (end - begin) * i // n_samples
         i += 1
 
@@ -76,7 +75,7 @@ def peak(pcm: ptr16, n_samples: int) -> int:
     highest = 0
     i = 0
     while i < n_samples:
-        sample = (int(pcm[i]) ^ 0x8000) - 0x8000
+        sample = (pcm[i] ^ 0x8000) - 0x8000
         if sample < 0:
             sample = 0 - sample
         if sample > highest:

@@ -1,8 +1,7 @@
 """What crypto.py promises, in viper and by the chip's AES: nothing is allocated after __init__. No I/O.
 
 There is no counter mode in stock firmware, and its hashes can neither be copied nor be used twice without allocating.
-The kernels compute the same whether integers have 32 bits (the chip) or 64 (the unix port): what is shifted right is
-first cut to 32 bits, and stores cut by themselves. They check no length; their callers have.
+The kernels are written for the chip, whose integers have 32 bits and wrap. They check no length; their callers have.
 """
 
 from array import array
@@ -21,7 +20,7 @@ _SHA1_BLOCK_BYTES = const(64)
 _SHA1_BYTES = const(20)
 _INNER_PAD = const(0x36)  # RFC 2104 section 2
 _OUTER_PAD = const(0x5C)
-_NO_ROC = const(-1)
+_ROC_BYTES = const(4)
 
 
 class AesCounter:
@@ -63,14 +62,14 @@ class HmacSha1:
         n_whole = n_bytes // _SHA1_BLOCK_BYTES
         _copy_words(self._state, self._inner, _SHA1_WORDS)
         _sha1_blocks(self._state, self._words, message, 0, n_whole)
-        self._finish(message, n_whole * _SHA1_BLOCK_BYTES, n_bytes, roc)
+        self._finish(message, n_whole * _SHA1_BLOCK_BYTES, n_bytes, roc, _ROC_BYTES)
         _words_into(tag, self._state)
         _copy_words(self._state, self._outer, _SHA1_WORDS)
-        self._finish(tag, 0, _SHA1_BYTES, _NO_ROC)
+        self._finish(tag, 0, _SHA1_BYTES, 0, 0)
         _words_into(tag, self._state)
 
-    def _finish(self, message, start, end, roc):
-        n_blocks = _last_blocks_into(self._block, message, start, end, roc)
+    def _finish(self, message, start, end, roc, n_roc_bytes):
+        n_blocks = _last_blocks_into(self._block, message, start, end, roc, n_roc_bytes)
         _sha1_blocks(self._state, self._words, self._block, 0, n_blocks)
 
     def _state_after(self, key, pad):
@@ -88,7 +87,7 @@ def is_same(a: ptr8, a_start: int, b: ptr8, n_bytes: int) -> bool:
     difference = 0
     i = 0
     while i < n_bytes:
-        difference |= int(a[a_start + i]) ^ int(b[i])
+        difference |= a[a_start + i] ^ b[i]
         i += 1
     return difference == 0
 
@@ -113,7 +112,7 @@ def _counters_into(counters: ptr8, iv: ptr8, n_block: int):
 def _xor_in_place(buf: ptr8, start: int, keystream: ptr8, n_bytes: int):
     i = 0
     while i < n_bytes:
-        buf[start + i] = int(buf[start + i]) ^ int(keystream[i])
+        buf[start + i] = buf[start + i] ^ keystream[i]
         i += 1
 
 
@@ -130,7 +129,7 @@ def _words_into(buf: ptr8, state: ptr32):
     # SHA-1's five words, big-endian.
     i = 0
     while i < 5:
-        word = int(state[i])
+        word = state[i]
         at = 4 * i
         buf[at] = word >> 24
         buf[at + 1] = word >> 16
@@ -140,21 +139,20 @@ def _words_into(buf: ptr8, state: ptr32):
 
 
 @micropython.viper
-def _last_blocks_into(block: ptr8, message: ptr8, start: int, end: int, roc: int) -> int:
-    # message[start:end], roc unless it is negative, and SHA-1's padding (FIPS 180-4 section 5.1.1) for a message that
+def _last_blocks_into(block: ptr8, message: ptr8, start: int, end: int, roc: int, n_roc_bytes: int) -> int:
+    # message[start:end], roc in 4 bytes or none, and SHA-1's padding (FIPS 180-4 section 5.1.1) for a message that
     # follows the block of a key. Returns the number of blocks, 1 or 2; end is less than 64 beyond start.
     n = 0
     while start + n < end:
         block[n] = message[start + n]
         n += 1
-    n_message_bits = (64 + end) * 8
-    if roc >= 0:
+    n_message_bits = (64 + end + n_roc_bytes) * 8
+    if n_roc_bytes:
         block[n] = roc >> 24
         block[n + 1] = roc >> 16
         block[n + 2] = roc >> 8
         block[n + 3] = roc
         n += 4
-        n_message_bits += 32
     block[n] = 0x80
     n_blocks = 1 if n < 56 else 2
     length_at = 64 * n_blocks - 4
@@ -171,37 +169,30 @@ def _last_blocks_into(block: ptr8, message: ptr8, start: int, end: int, roc: int
 
 @micropython.viper
 def _sha1_blocks(state: ptr32, w: ptr32, message: ptr8, start: int, n_blocks: int):
-    # FIPS 180-4 section 6.1.2. Where integers have 64 bits, sums and left shifts carry dirt above bit 31. Only x, a and
-    # b (which was a) are ever shifted right, so only they are cut.
-    mask = uint(0xFFFF) << 16 | uint(0xFFFF)
-    k0 = uint(0x5A82) << 16 | uint(0x7999)  # section 4.2.1
-    k1 = uint(0x6ED9) << 16 | uint(0xEBA1)
-    k2 = uint(0x8F1B) << 16 | uint(0xBCDC)
-    k3 = uint(0xCA62) << 16 | uint(0xC1D6)
+    # FIPS 180-4 section 6.1.2.
+    k0 = uint(0x5A82) << 16 | 0x7999  # section 4.2.1
+    k1 = uint(0x6ED9) << 16 | 0xEBA1
+    k2 = uint(0x8F1B) << 16 | 0xBCDC
+    k3 = uint(0xCA62) << 16 | 0xC1D6
     while n_blocks > 0:
         n_blocks -= 1
         i = 0
         while i < 16:
-            w[i] = (
-                int(message[start]) << 24
-                | int(message[start + 1]) << 16
-                | int(message[start + 2]) << 8
-                | int(message[start + 3])
-            )
+            w[i] = message[start] << 24 | message[start + 1] << 16 | message[start + 2] << 8 | message[start + 3]
             start += 4
             i += 1
         while i < 80:
-            x = uint(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16]) & mask
-            w[i] = int(x << 1 | x >> 31)
+            x = uint(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16])
+            w[i] = x << 1 | x >> 31
             i += 1
-        a = uint(state[0]) & mask
-        b = uint(state[1]) & mask
+        a = uint(state[0])
+        b = uint(state[1])
         c = uint(state[2])
         d = uint(state[3])
         e = uint(state[4])
         i = 0
         while i < 20:
-            x = ((a << 5 | a >> 27) + (d ^ b & (c ^ d)) + e + k0 + uint(w[i])) & mask
+            x = (a << 5 | a >> 27) + (d ^ b & (c ^ d)) + e + k0 + w[i]
             e = d
             d = c
             c = b << 30 | b >> 2
@@ -209,7 +200,7 @@ def _sha1_blocks(state: ptr32, w: ptr32, message: ptr8, start: int, n_blocks: in
             a = x
             i += 1
         while i < 40:
-            x = ((a << 5 | a >> 27) + (b ^ c ^ d) + e + k1 + uint(w[i])) & mask
+            x = (a << 5 | a >> 27) + (b ^ c ^ d) + e + k1 + w[i]
             e = d
             d = c
             c = b << 30 | b >> 2
@@ -217,7 +208,7 @@ def _sha1_blocks(state: ptr32, w: ptr32, message: ptr8, start: int, n_blocks: in
             a = x
             i += 1
         while i < 60:
-            x = ((a << 5 | a >> 27) + (b & c | d & (b | c)) + e + k2 + uint(w[i])) & mask
+            x = (a << 5 | a >> 27) + (b & c | d & (b | c)) + e + k2 + w[i]
             e = d
             d = c
             c = b << 30 | b >> 2
@@ -225,15 +216,15 @@ def _sha1_blocks(state: ptr32, w: ptr32, message: ptr8, start: int, n_blocks: in
             a = x
             i += 1
         while i < 80:
-            x = ((a << 5 | a >> 27) + (b ^ c ^ d) + e + k3 + uint(w[i])) & mask
+            x = (a << 5 | a >> 27) + (b ^ c ^ d) + e + k3 + w[i]
             e = d
             d = c
             c = b << 30 | b >> 2
             b = a
             a = x
             i += 1
-        state[0] = int(uint(state[0]) + a)
-        state[1] = int(uint(state[1]) + b)
-        state[2] = int(uint(state[2]) + c)
-        state[3] = int(uint(state[3]) + d)
-        state[4] = int(uint(state[4]) + e)
+        state[0] += a
+        state[1] += b
+        state[2] += c
+        state[3] += d
+        state[4] += e
