@@ -1,0 +1,333 @@
+"""The shapes of the bands: split until a piece has few enough bits for one vector of pulses (RFC 6716 section 4.3.4).
+
+Halves are coded with the angle between their energies, the larger first, so that what it saves is given to the other. The
+recursion of the RFC is a stack in the workspace. Nothing is put together again: a mono encoder does not need to hear
+what it has said.
+"""
+
+import micropython
+from micropython import const
+
+_STORAGE = const(9)
+_TELL = const(10)
+_IS_TRANSIENT = const(14)
+_N_BLOCKS = const(18)
+_BALANCE = const(20)
+_CODED = const(21)
+_SPREAD = const(22)
+_LEAF_AT = const(25)
+_LEAF_N = const(26)
+_LEAF_K = const(27)
+_INDEX = const(28)
+_N_VECTORS = const(29)
+_ANTI_COLLAPSE = const(30)
+_PULSES = const(104)
+_STACK = const(248)
+_SPECTRUM = const(640)
+_SCRATCH = const(1464)
+
+_N_BANDS = const(17)
+_ENTRY_WORDS = const(9)
+
+
+@micropython.viper
+def square_root(v: int) -> int:
+    """Return the integer square root of 0 <= v < 2**31."""
+    r = 0
+    b = 1 << 28
+    while b > v:
+        b >>= 2
+    while b:
+        t = r + b
+        if v >= t:
+            v -= t
+            r = (r >> 1) + b
+        else:
+            r >>= 1
+        b >>= 2
+    return r
+
+
+@micropython.viper
+def encode_bands(
+    W,
+    encode,
+    encode_bits,
+    rotate,
+    search,
+    square_root,
+    corrections,
+    cosines,
+    pvq_u,
+    rows,
+    edges: ptr8,
+    log_n: ptr8,
+    cache_index: ptr32,
+    cache_bits: ptr8,
+    exp2: ptr32,
+):
+    """Encode the shape of every band. The last nine are tables of tables.py."""
+    w = ptr32(W)
+    total = (w[_STORAGE] << 6) - w[_ANTI_COLLAPSE]
+    balance = w[_BALANCE]
+    coded = w[_CODED]
+    is_transient = w[_IS_TRANSIENT]
+    band = 0
+    while band < _N_BANDS:
+        # Section 4.3.4: the band's bits, and a third of what the bands before have left.
+        told = w[_TELL]
+        if band:
+            balance -= told
+        band_told = told
+        left = total - told - 1
+        bits = 0
+        if band < coded:
+            n = coded - band
+            if n > 3:
+                n = 3
+            if balance >= 0:
+                bits = balance // n
+            else:
+                bits = 0 - ((0 - balance) // n)
+            bits += w[_PULSES + band]
+            if bits > left + 1:
+                bits = left + 1
+            if bits > 16383:
+                bits = 16383
+            if bits < 0:
+                bits = 0
+        at = _SPECTRUM + (edges[band] << 3)
+        n = (edges[band + 1] - edges[band]) << 3
+        n_blocks = 1
+        if is_transient:
+            # Block after block instead of bin after bin.
+            n_blocks = 8
+            p = ptr32(int(w) + (at << 2))
+            q = ptr32(int(w) + 4 * _SCRATCH)
+            i = 0
+            while i < n:
+                q[0] = p[0]
+                p = ptr32(int(p) + 4)
+                q = ptr32(int(q) + 4)
+                i += 1
+            p = ptr32(int(w) + (at << 2))
+            j = 0
+            while j < 8:
+                q = ptr32(int(w) + 4 * _SCRATCH + (j << 2))
+                i = n >> 3
+                while i:
+                    p[0] = q[0]
+                    p = ptr32(int(p) + 4)
+                    q = ptr32(int(q) + 32)
+                    i -= 1
+                j += 1
+        level = 3
+        depth = _STACK
+        while True:
+            cache = cache_index[(level + 1) * 21 + band]
+            if level >= 0 and n > 2 and bits > cache_bits[cache + cache_bits[cache]] + 12:
+                # Split (section 4.3.4.4). The resolution of the angle comes from the bits there are.
+                n >>= 1
+                level -= 1
+                blocks_before = n_blocks
+                n_blocks = (n_blocks + 1) >> 1
+                cap = log_n[band] + (level << 3)
+                j = 2 * n - 1
+                i = bits + j * ((cap >> 1) - 4)
+                if i >= 0:
+                    i = i // j
+                else:
+                    i = 0 - ((0 - i) // j)
+                j = bits - cap - 32
+                if i > j:
+                    i = j
+                if i > 64:
+                    i = 64
+                steps = 1
+                if i >= 4:
+                    steps = ((exp2[i & 7] >> (14 - (i >> 3))) + 1) >> 1 << 1
+                theta = 0
+                told = w[_TELL]
+                if steps > 1:
+                    # The angle whose tangent is the ratio of the halves' norms; 16384 is a right angle.
+                    p = ptr32(int(w) + (at << 2))
+                    mid = 0
+                    side = 0
+                    i = n
+                    while i:
+                        v = p[0]
+                        mid += (v * v) >> 4
+                        v = p[n]
+                        side += (v * v) >> 4
+                        p = ptr32(int(p) + 4)
+                        i -= 1
+                    mid = int(square_root(mid))
+                    side = int(square_root(side))
+                    if side < mid:
+                        i = (side << 15) // mid
+                    elif side:
+                        i = (mid << 15) // side
+                    v = -11943 + ((i * 4936) >> 15)
+                    v = -21 + ((i * v) >> 15)
+                    v = 32767 + ((i * v) >> 15)
+                    v = (i * v) >> 15
+                    theta = (v * 20861) >> 16
+                    if side >= mid and side:
+                        theta = 16384 - theta
+                    theta = (theta * steps + 8192) >> 14
+                    if blocks_before > 1:
+                        # Blocks in time: every angle is equally likely.
+                        if steps > 255:
+                            encode(W, theta >> 1, (theta >> 1) + 1, (steps >> 1) + 1, corrections)
+                            encode_bits(W, theta & 1, 1)
+                        else:
+                            encode(W, theta, theta + 1, steps + 1, corrections)
+                    else:
+                        # Halves of a spectrum: a triangle, since both mostly have energy.
+                        half = steps >> 1
+                        whole = (half + 1) * (half + 1)
+                        if theta <= half:
+                            v = theta + 1
+                            i = (theta * (theta + 1)) >> 1
+                        else:
+                            v = steps + 1 - theta
+                            i = whole - ((v * (v + 1)) >> 1)
+                        encode(W, i, i + v, whole, corrections)
+                    theta = (theta << 14) // steps
+                told = w[_TELL] - told
+                bits -= told
+                # How many more bits the larger half needs: log2 of the tangent, exact to the bit (section 4.3.4.4).
+                if theta == 0:
+                    delta = -16384
+                elif theta == 16384:
+                    delta = 16384
+                else:
+                    i = (4096 + theta * theta) >> 13
+                    v = 8277 + ((16384 - 626 * i) >> 15)
+                    v = -7651 + ((16384 + i * v) >> 15)
+                    mid = 1 + (32767 - i) + ((16384 + i * v) >> 15)
+                    i = 16384 - theta
+                    i = (4096 + i * i) >> 13
+                    v = 8277 + ((16384 - 626 * i) >> 15)
+                    v = -7651 + ((16384 + i * v) >> 15)
+                    side = 1 + (32767 - i) + ((16384 + i * v) >> 15)
+                    j = 0
+                    while mid < 16384:
+                        mid <<= 1
+                        j += 1
+                    while side < 16384:
+                        side <<= 1
+                        j -= 1
+                    v = (16384 + side * (((16384 - 2597 * side) >> 15) + 7932)) >> 15
+                    i = (16384 + mid * (((16384 - 2597 * mid) >> 15) + 7932)) >> 15
+                    delta = (16384 + ((n - 1) << 7) * ((j << 11) + v - i)) >> 15
+                    if blocks_before > 1:
+                        # In time the later half is masked by the earlier, but not the other way round.
+                        if theta > 8192:
+                            delta -= delta >> (4 - level)
+                        else:
+                            delta += (n << 3) >> (5 - level)
+                            if delta > 0:
+                                delta = 0
+                mid = (bits - delta) >> 1
+                if bits < delta:
+                    mid = 0
+                if mid > bits:
+                    mid = bits
+                if mid < 0:
+                    mid = 0
+                side = bits - mid
+                left -= told
+                p = ptr32(int(w) + (depth << 2))
+                depth += _ENTRY_WORDS
+                p[2] = n
+                p[3] = level
+                p[5] = left
+                p[7] = n_blocks
+                if mid >= side:
+                    p[0] = at + n
+                    p[1] = side
+                    p[4] = mid
+                    p[6] = theta
+                    bits = mid
+                else:
+                    p[0] = at
+                    p[1] = mid
+                    p[4] = side
+                    p[6] = 16384 - theta
+                    at += n
+                    bits = side
+                continue
+            # A piece for one vector: the number of pulses whose cost is nearest to its bits (section 4.3.4.1).
+            costs = ptr8(int(cache_bits) + cache)
+            i = 0
+            j = costs[0]
+            v = bits - 1
+            k = 6
+            while k:
+                mid = (i + j + 1) >> 1
+                if costs[mid] >= v:
+                    j = mid
+                else:
+                    i = mid
+                k -= 1
+            cost = -1
+            if i:
+                cost = costs[i]
+            k = j
+            if v - cost <= costs[j] - v:
+                k = i
+            cost = 0
+            if k:
+                cost = costs[k] + 1
+            left -= cost
+            while left < 0 and k > 0:
+                left += cost
+                k -= 1
+                cost = 0
+                if k:
+                    cost = costs[k] + 1
+                left -= cost
+            if k:
+                if k >= 8:
+                    k = (8 + (k & 7)) << ((k >> 3) - 1)
+                w[_LEAF_AT] = at
+                w[_LEAF_N] = n
+                w[_LEAF_K] = k
+                if w[_SPREAD] and 2 * k < n:
+                    w[_N_BLOCKS] = n_blocks
+                    rotate(W, cosines)
+                search(W, 0, W, pvq_u, rows)
+                # Section 5.1.3: of a number up to V - 1 the top 8 bits are a symbol, the rest raw.
+                v = w[_N_VECTORS] - 1
+                j = w[_INDEX]
+                raw = 0
+                i = int(uint(v) >> 8)
+                while i:
+                    raw += 1
+                    i >>= 1
+                if raw:
+                    v = int(uint(v) >> raw)
+                    i = int(uint(j) >> raw)
+                    encode(W, i, i + 1, v + 1, corrections)
+                    if raw > 16:
+                        encode_bits(W, j & 65535, 16)
+                        encode_bits(W, (j >> 16) & ((1 << (raw - 16)) - 1), raw - 16)
+                    else:
+                        encode_bits(W, j & ((1 << raw) - 1), raw)
+                else:
+                    encode(W, j, j + 1, v + 1, corrections)
+            if depth == _STACK:
+                break
+            depth -= _ENTRY_WORDS
+            p = ptr32(int(w) + (depth << 2))
+            at = p[0]
+            bits = p[1]
+            n = p[2]
+            level = p[3]
+            n_blocks = p[7]
+            v = p[4] - (p[5] - left)
+            if v > 24 and p[6] != 0:
+                bits += v - 24
+        balance += w[_PULSES + band] + band_told
+        band += 1

@@ -1,0 +1,30 @@
+"""Where the numbers of a codec lie: one array of 32-bit words for each direction.
+
+Viper folds `const` within a file only, so every file names the words it uses; tests hold that a name means one word in
+all of them. Words 0 to 319 mean the same in both directions, which is how they share fft.py and allocation.py:
+
+       0  range coder                                      range_encoder.py, range_decoder.py
+      12  block exponent, flags, results of the last leaf
+      32  energy of each band as the other side knows it, log2 in Q10, without the mean
+      56  boost of each band, 1/8 bits
+      80  encoder: what coarse energy left for fine energy
+     104  bits of each band's shape, of its fine energy (128), and whose turn it is (152)
+     176  the allocation's own
+     248  the stack of splits
+     296  time-frequency change of each band
+     320  160 complex values of the FFT
+     640  the spectrum, 320 bins
+
+An encoder goes on: energies (960), 360 samples (1008), a piece's pulses (1368), a band (1464), the packet as bytes (1512).
+"""
+
+from array import array
+
+from micropython import const
+
+_ENCODER_WORDS = const(1592)
+
+
+def encoder_workspace():
+    """Return the words of an encoder, all zero."""
+    return array("i", bytes(4 * _ENCODER_WORDS))
