@@ -25,6 +25,7 @@ from typing import Any
 from pressroom_host.errors import UserError
 
 _INT, _UINT, _BOOL, _OBJECT, _ADDRESS = "int", "uint", "bool", "object", "address"
+_INTEGERS = (_INT, _UINT)
 _Bounds = tuple[int, int]
 _RANGE: dict[str, _Bounds] = {_INT: (-(1 << 31), (1 << 31) - 1), _UINT: (0, (1 << 32) - 1), _BOOL: (0, 1)}
 _LOADED: dict[str, _Bounds] = {"ptr8": (0, 0xFF), "ptr16": (0, 0xFFFF), "ptr32": (0, 0xFFFF_FFFF)}
@@ -89,6 +90,7 @@ class _Function:
         self._constants = constants
         self._name = name
         self._types: dict[str, str] = {}
+        self._line = function.lineno
         self._edits: list[tuple[ast.AST, str]] = []
 
     def edits(self) -> list[tuple[int, int, int, int, str]]:
@@ -116,9 +118,9 @@ class _Function:
         for argument in arguments.args:
             self._types[argument.arg] = ast.unparse(argument.annotation) if argument.annotation else _OBJECT
         return [
-            ast.unparse(_store(argument, self.argument(argument.arg)))
-            for argument in arguments.args
-            if self._types[argument.arg] in (_INT, _UINT)
+            f"{name} = {ast.unparse(self.argument(name))}"
+            for name, of_type in self._types.items()
+            if of_type in _INTEGERS
         ]
 
     # Statements.
@@ -128,6 +130,7 @@ class _Function:
             self.statement(statement)
 
     def statement(self, node: ast.stmt) -> None:
+        self._line = node.lineno
         match node:
             case ast.Pass() | ast.Break() | ast.Continue() | ast.Expr(value=ast.Constant()) | ast.Return(value=None):
                 pass
@@ -143,14 +146,16 @@ class _Function:
                 stored = self.value(node.value)
                 if any(isinstance(target, ast.Name) for target in node.targets):
                     stored = self.cut(self.not_address(stored))
-                self.edit(node, ast.Assign([self.target(target, stored) for target in node.targets], stored.node))
+                self.edit(
+                    node, ast.Assign([self.target(target, stored) for target in node.targets], stored.node, lineno=0)
+                )
             case ast.AugAssign(target=ast.Name() as target):
                 result = self.binary(ast.Name(target.id, ast.Load()), node)
                 whole = self.cut(result)
                 if whole is result and isinstance(result.node, ast.BinOp):
                     self.edit(node, ast.AugAssign(target, node.op, result.node.right))
                 else:
-                    self.edit(node, ast.Assign([target], whole.node))
+                    self.edit(node, ast.Assign([target], whole.node, lineno=0))
             case ast.AugAssign(target=ast.Subscript() as target):
                 if isinstance(node.op, (ast.RShift, ast.FloorDiv, ast.Mod)):  # these would want the load cut
                     raise self.refusal(node, ast.unparse(node), "load and store apart, as in p[i] = p[i] >> n")
@@ -171,7 +176,7 @@ class _Function:
         raise self.refusal(node, f"a store into {type(node).__name__}")
 
     def edit(self, old: ast.AST, new: ast.AST) -> None:
-        if ast.unparse(old) != (text := ast.unparse(ast.fix_missing_locations(new))):
+        if ast.unparse(old) != (text := ast.unparse(new)):
             self._edits.append((old, text))
 
     # Expressions.
@@ -186,6 +191,7 @@ class _Function:
 
     def value(self, node: ast.expr) -> _Value:
         """Return what an expression becomes; its bits above 31 may be anything."""
+        self._line = getattr(node, "lineno", self._line)
         if (folded := self.folded(node)) is not None:
             if not _within((folded, folded), _SMALL_INTS):
                 raise self.refusal(
@@ -222,7 +228,7 @@ class _Function:
             case ast.Call(func=ast.Name(id=called), keywords=[]):
                 if called in self._types:
                     return self.call(node)
-                if len(node.args) == 1 and called in (_INT, _UINT, *_LOADED):
+                if len(node.args) == 1 and called in (*_INTEGERS, *_LOADED):
                     return self.cast(node, called)
         raise self.refusal(node, type(node).__name__)
 
@@ -287,7 +293,7 @@ class _Function:
 
     def cut(self, value: _Value) -> _Value:
         """Rules 1 and 2: extend an integer from 32 bits, unless it is so already."""
-        if value.type not in (_INT, _UINT) or _within(value.bounds, _RANGE[value.type]):
+        if value.type not in _INTEGERS or _within(value.bounds, _RANGE[value.type]):
             return value
         high = ast.BinOp(value.node, ast.LShift(), ast.Constant(32))
         return _Value(ast.BinOp(high, ast.RShift(), ast.Constant(32)), value.type, _RANGE[value.type])
@@ -320,7 +326,7 @@ class _Function:
         return self.is_number(self.value(node))
 
     def is_number(self, value: _Value) -> _Value:
-        if value.type not in (_INT, _UINT):
+        if value.type not in _INTEGERS:
             raise self.refusal(value.node, f"arithmetic with type {value.type}", "int(...) of it")
         return value
 
@@ -334,9 +340,8 @@ class _Function:
         return _folded(node, self._constants)
 
     def refusal(self, node: ast.AST, what: str, instead: str = "") -> NotWidenable:
-        line = getattr(node, "lineno", self._function.lineno)
         instead = instead or _INSTEAD.get(type(node), "it in bytecode, outside of viper")
-        where = f"{self._name}:{line}: {self._function.name}"
+        where = f"{self._name}:{self._line}: {self._function.name}"
         return NotWidenable(f"{where}: {what} cannot be made to compute the same on 64 bits; write {instead}")
 
 
@@ -351,7 +356,7 @@ def _bounds(op: ast.operator, left: _Bounds | None, right: _Bounds | None) -> _B
     if left is None or right is None or (isinstance(op, ast.FloorDiv) and right[0] <= 0):
         return None
     if type(op) in _BITWISE:
-        power = 1 << max(bound.bit_length() for bound in left + right)
+        power = 1 << max((bound if bound >= 0 else ~bound).bit_length() for bound in left + right)
         low, high = (0 if left[0] >= 0 and right[0] >= 0 else -power), power - 1
     else:
         corners = [_CORNERS[type(op)](a, b) for a in left for b in right]
@@ -394,10 +399,6 @@ def _constants(tree: ast.Module) -> dict[str, int]:
 
 def _is_viper(function: ast.FunctionDef) -> bool:
     return any(ast.unparse(decorator) == "micropython.viper" for decorator in function.decorator_list)
-
-
-def _store(argument: ast.arg, value: ast.expr) -> ast.stmt:
-    return ast.fix_missing_locations(ast.Assign([ast.Name(argument.arg, ast.Store())], value))
 
 
 def _span(node: ast.AST) -> tuple[int, int, int, int]:
