@@ -106,8 +106,7 @@ class SimulatedBoard:
         return self._process.pid
 
     async def power_on(self) -> None:
-        """Write flash and NVS, and boot. Returns when the firmware's main.py is about to run."""
-        self._prepare_flash()
+        """Write NVS, and boot. Returns when the firmware's main.py is about to run."""
         self._prepare_nvs()
         self._is_wanted = True
         await self._boot()
@@ -226,12 +225,14 @@ class SimulatedBoard:
         board_json.symlink_to(self._board_file)
 
     def _prepare_nvs(self) -> None:
+        self._workdir.mkdir(parents=True, exist_ok=True)
         path = self._workdir / "nvs.json"
         namespaces = json.loads(path.read_text()) if path.exists() else {}
         namespaces.setdefault(NVS_NAMESPACE, {}).update({key: _nvs_entry(value) for key, value in self._config.items()})
         path.write_text(json.dumps(namespaces))
 
     async def _boot(self) -> None:
+        self._prepare_flash()  # every time: a copy of viper code is as old as the boot
         self._led = "off"
         self._speaker_started_s = None
         self._exit_code = None
