@@ -4,7 +4,7 @@ from array import array
 
 from ..wire.port import const
 from ..wire.seq import ms_between
-from .dsp import CAPTURE_POSITION, CAPTURE_SHIFT, DC_AT_REST, capture_into
+from .dsp import CAPTURE_POSITION, CAPTURE_SHIFT, capture_into
 
 MAX_GAIN_BITS = const(6)
 
@@ -32,7 +32,7 @@ class Capture:
         self._ring = bytearray(n_slots * _FRAME_BYTES)
         view = memoryview(self._ring)
         self._frames = [view[i * _FRAME_BYTES : (i + 1) * _FRAME_BYTES] for i in range(n_slots)]
-        self._state = array("i", (0, n_slots * _FRAME_SAMPLES, 0, DC_AT_REST))
+        self._state = array("i", (0, n_slots * _FRAME_SAMPLES, 0, 0))
         self._slot = 0  # the one being filled
         self._read_ms = 0
         self.set_gain(gain_bits)

@@ -9,17 +9,14 @@
 
 All PCM is 16-bit little-endian, in a bytearray or memoryview. Nothing here checks a length: the caller does, once.
 
-capture_into keeps its state in an array("i") of four, all below 2**30 so that no width of integer matters:
+capture_into keeps its state in an array("i") of four:
      0  where the next sample goes in the ring, in samples; wraps at 1
      1  samples the ring holds
      2  shift: a word is divided by 2**(10 + shift); 0 to 6, so 6 is the top 16 bits and each step less doubles
-     3  the DC level, in units of 2**18 of a word plus DC_AT_REST: a one-pole low pass, corner 10 Hz at 16 kHz
+     3  the DC level, in units of 2**18 of a word: a one-pole low pass, corner 10 Hz at 16 kHz
 """
 
-from ..wire.port import const
-
 CAPTURE_POSITION, CAPTURE_RING_SAMPLES, CAPTURE_SHIFT, CAPTURE_DC = range(4)
-DC_AT_REST = const(1 << 29)
 
 try:
     from .dsp_viper import capture_into, cross_fade_in_place, fade_into, peak, scale_in_place, swap_bytes_into

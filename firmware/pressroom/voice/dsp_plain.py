@@ -6,7 +6,7 @@ def capture_into(words, n_words, ring, state):
     ring_samples = state[1]
     shift = state[2]
     half = (1 << shift) >> 1
-    dc = state[3] - (1 << 29)
+    dc = state[3]
     for i in range(0, 4 * n_words, 4):
         sample = (_sample(words, i + 2) << 6) | (words[i + 1] >> 2)
         sample -= dc >> 8
@@ -17,7 +17,7 @@ def capture_into(words, n_words, ring, state):
         if position == ring_samples:
             position = 0
     state[0] = position
-    state[3] = dc + (1 << 29)
+    state[3] = dc
 
 
 def swap_bytes_into(pcm, frame, n_bytes):

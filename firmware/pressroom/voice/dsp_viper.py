@@ -9,7 +9,7 @@ def capture_into(words: ptr32, n_words: int, ring: ptr16, state: ptr32):
     ring_samples = state[1]
     shift = state[2]
     half = (1 << shift) >> 1
-    dc = state[3] - (1 << 29)
+    dc = state[3]
     i = 0
     while i < n_words:
         sample = (words[i] >> 10) - (dc >> 8)
@@ -25,7 +25,7 @@ def capture_into(words: ptr32, n_words: int, ring: ptr16, state: ptr32):
             position = 0
         i += 1
     state[0] = position
-    state[3] = dc + (1 << 29)
+    state[3] = dc
 
 
 @micropython.viper
