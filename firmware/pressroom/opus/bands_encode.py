@@ -31,24 +31,6 @@ _ENTRY_WORDS = const(9)
 
 
 @micropython.viper
-def square_root(v: int) -> int:
-    """Return the integer square root of 0 <= v < 2**31."""
-    r = 0
-    b = 1 << 28
-    while b > v:
-        b >>= 2
-    while b:
-        t = r + b
-        if v >= t:
-            v -= t
-            r = (r >> 1) + b
-        else:
-            r >>= 1
-        b >>= 2
-    return r
-
-
-@micropython.viper
 def encode_bands(
     W,
     encode,

@@ -8,13 +8,14 @@ from micropython import const
 
 from . import tables
 from .allocation import allocate
-from .bands_encode import encode_bands, square_root
+from .bands_encode import encode_bands
 from .energy_encode import fine, finer, header, measure
 from .errors import BitrateError, BufferSizeError
 from .fft import fft
 from .mdct import fold, preemphasise, unfold
 from .pvq_encode import rotate, search
 from .range_encoder import begin, encode, encode_bits, finish, note_bit
+from .square_root import square_root
 from .workspace import encoder_workspace
 
 FRAME_SAMPLES = const(320)

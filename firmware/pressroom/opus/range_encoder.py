@@ -176,7 +176,7 @@ def finish(w: ptr32, opus_frame: ptr8):
 
 
 @micropython.viper
-def note_bit(w: ptr32, corrections: ptr32, bit: int) -> int:
+def note_bit(w: ptr32, bit: int, corrections: ptr32) -> int:
     """Take the one decision of the bit allocation, to be encoded when that is done. corrections: not used."""
     w[_NOTED] = 1
     return bit

@@ -15,6 +15,9 @@ all of them. Words 0 to 319 mean the same in both directions, which is how they 
      320  160 complex values of the FFT
      640  the spectrum, 320 bins
 
+A decoder goes on: what higher bands fold (960), 360 samples that overlap (1280), a band twice (1640), energies of two
+frames (1736), 670 samples of the past (1784), the comb filter (2454), the packet as bytes (2476).
+
 An encoder goes on: energies (960), 360 samples (1008), a piece's pulses (1368), a band (1464), the packet as bytes (1512).
 """
 
@@ -23,8 +26,14 @@ from array import array
 from micropython import const
 
 _ENCODER_WORDS = const(1592)
+_DECODER_WORDS = const(2800)
 
 
 def encoder_workspace():
     """Return the words of an encoder, all zero."""
     return array("i", bytes(4 * _ENCODER_WORDS))
+
+
+def decoder_workspace():
+    """Return the words of a decoder, all zero."""
+    return array("i", bytes(4 * _DECODER_WORDS))
