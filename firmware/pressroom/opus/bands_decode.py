@@ -1,7 +1,7 @@
 """The shapes of the bands, put together from their pieces (RFC 6716 section 4.3.4). No I/O.
 
-The splits are those of bands_encode.py. Beside the shape, a decoder keeps for each band a copy of unit size for higher bands
-to fold (_FOLD), and which short blocks got any pulses at all (_COLLAPSE). Shapes are unit vectors in Q14.
+The splits are those of bands_encode.py. Beside the shape, a decoder keeps for each band a copy that higher bands may
+fold (_FOLD), and which short blocks got any pulses at all (_COLLAPSE). Shapes are unit vectors in Q14.
 Bands above 8 kHz are decoded, so that the range coder stays in step, but not put together.
 """
 
@@ -246,17 +246,16 @@ def decode_bands(
         if tf > 0:
             joined = tf
         per_block = n // n_blocks
-        if joined or n_blocks > 1 or (tf < 0 and per_block & 1 == 0):
-            if fold_by and is_heard:
-                p = ptr32(int(w) + ((at + fold_by) << 2))
-                q = ptr32(int(w) + 4 * _BAND)
-                i = n
-                while i:
-                    q[0] = p[0]
-                    p = ptr32(int(p) + 4)
-                    q = ptr32(int(q) + 4)
-                    i -= 1
-                fold_by = _BAND - at
+        if fold_by and is_heard and (joined or n_blocks > 1 or (tf < 0 and per_block & 1 == 0)):
+            p = ptr32(int(w) + ((at + fold_by) << 2))
+            q = ptr32(int(w) + 4 * _BAND)
+            i = n
+            while i:
+                q[0] = p[0]
+                p = ptr32(int(p) + 4)
+                q = ptr32(int(q) + 4)
+                i -= 1
+            fold_by = _BAND - at
         source = at + fold_by
         i = 0
         while i < joined:

@@ -1,8 +1,8 @@
 """The shapes of the bands: split until a piece has few enough bits for one vector of pulses (RFC 6716 section 4.3.4).
 
-Halves are coded with the angle between their energies, the larger first, so that what it saves is given to the other. The
-recursion of the RFC is a stack in the workspace. Nothing is put together again: a mono encoder does not need to hear
-what it has said.
+Halves are coded with the angle between their energies, the larger first, so that what it saves is given to the other.
+The recursion of the RFC is a stack in the workspace. Nothing is put together again: a mono encoder does not need to
+hear what it has said.
 """
 
 import micropython

@@ -46,7 +46,6 @@ def find_lag(w: ptr32):
         q = ptr32(int(q) + 4)
         i -= 1
     stage = 0
-    step = 4
     n = 60
     end = ptr32(int(w) + 4 * (_SCALED + 167))
     lag = _MIN_LAG >> 2

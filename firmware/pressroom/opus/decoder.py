@@ -61,8 +61,9 @@ class Decoder:
     def decode_into(self, opus_frame, n_bytes, pcm_frame):
         """Write the 20 ms of the packet opus_frame[:n_bytes]; pcm_frame: 320 samples, 16 bit little-endian.
 
-        A packet of at most two bytes says that nothing was said (section 2.1.9): it is concealed. Any other of the right kind
-        gives sound, whatever its bytes are. Raises UnsupportedPacket, BrokenPacket, BufferSizeError, each before any work.
+        A packet of at most two bytes says that nothing was said (section 2.1.9): it is concealed. Any other of the
+        right kind gives sound, whatever its bytes are.
+        Raises UnsupportedPacket, BrokenPacket, BufferSizeError, each before any work.
         """
         _check_pcm(pcm_frame)
         if not 0 <= n_bytes <= len(opus_frame):

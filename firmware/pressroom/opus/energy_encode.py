@@ -1,7 +1,7 @@
 """The energy of the bands: measured, coded coarse with the header, then fine (RFC 6716 section 4.3.2). No I/O.
 
-Energies are log2 of the amplitude in Q10, less the band's mean (ENERGY_MEANS). One loop encodes all that comes before the
-bit allocation, since a call costs more than most of its symbols.
+Energies are log2 of the amplitude in Q10, less the band's mean (ENERGY_MEANS). One loop encodes all that comes before
+the bit allocation, since a call costs more than most of its symbols.
 """
 
 import micropython

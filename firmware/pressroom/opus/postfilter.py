@@ -17,7 +17,7 @@ _PAST_SAMPLES = const(350)
 
 @micropython.viper
 def set_taps(w: ptr32, source: int, place: int, taps: ptr32):
-    """Scale the taps of the parameters at word `source` of _FILTER by their gain, Q12; they and the lag go to `place`."""
+    """Scale the taps that word `source` of _FILTER asks for by their gain, Q12; they and the lag go to `place`."""
     filter = ptr32(int(w) + 4 * _FILTER)
     lag = filter[source]
     if lag < 15:

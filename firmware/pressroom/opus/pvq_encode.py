@@ -1,7 +1,7 @@
 """The shape of a piece of a band as a vector of pulses, and the number of that vector (RFC 6716 section 4.3.4). No I/O.
 
 A piece of n values becomes n integers whose magnitudes sum to k, the nearest in direction. Which of the V(n, k) such
-vectors it is, is one number, coded as an equally likely symbol. In pulses as in values only ratios matter: no unit norm.
+vectors it is, is one number, coded as an equally likely symbol. Only ratios matter, so nothing has unit norm.
 """
 
 import micropython
@@ -172,9 +172,8 @@ def search(p: ptr32, v: int, w: ptr32, pvq_u: ptr32, rows: ptr32):
     p = ptr32(int(end) - 8)
     v = p[1] >> 1
     index = 0
-    if v:
-        if x[0] < 0:
-            index = 1
+    if v and x[0] < 0:
+        index = 1
     j = 2
     while j <= n:
         p = ptr32(int(p) - 8)

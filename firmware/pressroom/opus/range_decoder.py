@@ -1,8 +1,8 @@
 """The range decoder of CELT, and the raw bits at the packet's other end (RFC 6716 section 4.1). No I/O.
 
 Whatever bytes come, it gives symbols: past its end a packet reads as zeros. _TELL is what was used so far, in 1/8 bit.
-`corrections` is LOG2_CORRECTION of tables.py. Calls are dear on the chip, so each kind of symbol takes one, and brings its
-own copy of the few lines that end all of them.
+`corrections` is LOG2_CORRECTION of tables.py. Calls are dear on the chip, so each kind of symbol takes one, and brings
+its own copy of the few lines that end all of them.
 """
 
 import micropython

@@ -18,7 +18,7 @@ all of them. Words 0 to 319 mean the same in both directions, which is how they 
 A decoder goes on: what higher bands fold (960), 360 samples that overlap (1280), a band twice (1640), energies of two
 frames (1736), 670 samples of the past (1784), the comb filter (2454), the packet as bytes (2476).
 
-An encoder goes on: energies (960), 360 samples (1008), a piece's pulses (1368), a band (1464), the packet as bytes (1512).
+An encoder goes on: energies (960), 360 samples (1008), a piece's pulses (1368), a band (1464), the packet (1512).
 """
 
 from array import array

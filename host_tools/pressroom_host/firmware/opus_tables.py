@@ -276,11 +276,10 @@ def tables() -> dict[str, tuple[str, str, Words]]:
     }
 
 
-_HEAD: Final = '''"""The tables of CELT at 16 kHz, mono, 20 ms, with their sections of RFC 6716. Made by host_tools' opus_tables.py."""
-
-from array import array
-
-'''
+_HEAD: Final = (
+    '"""The tables of CELT at 16 kHz, mono, 20 ms, with their sections of RFC 6716. Made by opus_tables.py."""\n\n'
+    "from array import array\n\n"
+)
 
 
 def source() -> str:
