@@ -14,9 +14,11 @@ from .hal.speaker import Speaker
 from .hal.store import SettingMissing, Store
 from .voice.controls import StatusLed
 from .voice.device import Device, Settings
+from .voice.l16 import L16
 from .voice.led_states import CONNECTING, ERROR
 from .voice.link import LinkFailed, LinkRefused
 from .voice.log import Log, quoted
+from .voice.opus_codec import OpusIn, OpusOut
 from .wire.port import const
 from .wire.websocket import UpgradeRefused
 
@@ -64,10 +66,31 @@ def run():
     except (BoardError, SettingMissing, SettingUnusable) as error:
         log.line("state=error error=%s" % quoted(error), now_ms())
         return
-    asyncio.run(_run(board, settings, wifi, log))
+    codecs_up, codecs_dn = load_codecs(settings.opus_bps, log)
+    asyncio.run(_run(board, settings, wifi, codecs_up, codecs_dn, log))
 
 
-async def _run(board, settings, wifi, log):
+def load_codecs(opus_bps, log):
+    """Return what this chip can speak and what it can hear, the best first.
+
+    The codec's machine code takes executable memory, which some boards have only for one direction, or none: what does
+    not load is not offered, and the gateway transcodes. The encoder comes first, since L16 costs most on the way up.
+    """
+    codecs_up = [L16()]
+    codecs_dn = [L16()]
+    try:
+        from .opus.encoder import Encoder
+
+        codecs_up.insert(0, OpusOut(Encoder(opus_bps)))
+        from .opus.decoder import Decoder
+
+        codecs_dn.insert(0, OpusIn(Decoder()))
+    except (ImportError, MemoryError, SyntaxError) as error:  # no viper in this port is a SyntaxError
+        log.line("opus=partly up=%d dn=%d error=%s" % (len(codecs_up) - 1, len(codecs_dn) - 1, quoted(error)), now_ms())
+    return codecs_up, codecs_dn
+
+
+async def _run(board, settings, wifi, codecs_up, codecs_dn, log):
     board.set_full_speed()
     led = Led(board.led)
     device = Device(
@@ -79,6 +102,8 @@ async def _run(board, settings, wifi, log):
         open_udp=UdpLink,
         now_ms=now_ms,
         random_bytes=random_bytes,
+        codecs_up=codecs_up,
+        codecs_dn=codecs_dn,
         settings=settings,
         log=log,
     )
@@ -116,7 +141,15 @@ def load_settings(store, board_name):
         full_duplex=store.number("full_duplex", 0) != 0,
         mic_gain=store.number("mic_gain", 4),
         volume=store.number("volume", 100),
+        opus_bps=_opus_bps(store),
     )
+
+
+def _opus_bps(store):
+    opus_bps = store.number("opus_bps", 32_000)
+    if not 16_000 <= opus_bps <= 64_000 or opus_bps % 400:
+        raise SettingUnusable("opus_bps is %d; it is 16000 to 64000 in steps of 400, such as 32000" % opus_bps)
+    return opus_bps
 
 
 def _text(store, key, default=None):

@@ -19,6 +19,8 @@ class FakeJitter:
     """Hands out what it was told to: a payload, 0 for a lost frame, -1 for nothing to play."""
 
     def __init__(self):
+        self.is_first = False
+        self.frame_bytes = 640
         self.to_take = []
         self.put_seqs = []
         self.skipped = []
@@ -27,6 +29,9 @@ class FakeJitter:
     def put(self, seq, packet, start, n_bytes, is_marked, now_ms):
         self.put_seqs.append(seq)
         self.to_take.append(bytes(packet[start : start + n_bytes]))
+
+    def set_frame_bytes(self, frame_bytes):
+        self.frame_bytes = frame_bytes
 
     def skip(self, seq):
         self.skipped.append(seq)
@@ -221,3 +226,42 @@ def test_a_frame_of_a_wrong_length_is_concealed():
     listener.jitter.to_take = [payload(1000), b"\x01\x02", payload(1000)]
     listener.run(200)
     assert min(listener.settled()[: 3 * 320 - 64]) >= 400
+
+
+class FakeCodec:
+    """Remembers what it was asked; plays silence."""
+
+    payload_type = PT_OPUS
+
+    def __init__(self):
+        self.asked = []
+
+    def decode_into(self, frame, n_bytes, pcm_frame):
+        self.asked.append(bytes(frame[:n_bytes]))
+
+    def conceal_into(self, pcm_frame):
+        self.asked.append("conceal")
+
+    def reset(self):
+        self.asked.append("reset")
+
+
+def test_the_first_frame_of_a_spurt_begins_the_stream_of_its_codec_anew():
+    listener = Listener()
+    codec = FakeCodec()
+    listener.downlink.open(codec, 160)
+    assert listener.jitter.frame_bytes == 160
+    codec.asked = []
+    for is_first, taken in ((True, b"one"), (False, b"two"), (False, 0), (True, b"three")):
+        listener.jitter.is_first = is_first
+        listener.jitter.to_take.append(taken)
+        listener.run(20)
+    assert codec.asked == ["reset", b"one", b"two", "conceal", "reset", b"three"]
+    assert listener.downlink.n_concealed_frames == 1
+
+
+def test_a_new_link_forgets_what_waits_of_the_old_one():
+    listener = Listener()
+    listener.hear(1000, 1000)
+    listener.downlink.open(FakeCodec(), 160)
+    assert listener.jitter.n_flushes == 1

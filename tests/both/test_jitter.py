@@ -683,3 +683,29 @@ def test_taking_and_putting_allocate_nothing():
 
     assert allocates_nothing(step)
     assert buffer.n_dropped + buffer.n_overflow > 0
+
+
+def test_the_first_frame_of_a_spurt_is_known_when_it_is_taken():
+    buffer = JitterBuffer(8, 4, 1, 1, 4)
+    firsts = []
+    for seq in range(4):
+        buffer.put(seq, bytearray(b"abcd"), 0, 4, seq in (0, 2), 0)
+    frame = bytearray(4)
+    for _ in range(4):
+        assert buffer.take_into(frame, 0) == 4
+        firsts.append(buffer.is_first)
+    assert firsts == [True, False, True, False]
+
+
+def test_shorter_frames_can_be_agreed_on():
+    buffer = JitterBuffer(8, 640, 1, 1, 4)
+    buffer.set_frame_bytes(160)
+    buffer.put(0, bytearray(161), 0, 161, True, 0)
+    assert buffer.n_overflow == 1
+    for seq in range(8):
+        buffer.put(seq, bytearray([seq] * 182), 12, 160 - seq, seq == 0, 0)
+    frame = bytearray(640)
+    assert buffer.take_into(frame, 0) == 160
+    assert bytes(frame[:160]) == bytes(160)
+    assert buffer.take_into(frame, 0) == 159
+    assert bytes(frame[:159]) == b"\x01" * 159

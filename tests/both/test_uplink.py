@@ -65,7 +65,7 @@ class Talker:
         self.capture = FakeCapture()
         self.media = FakeMedia()
         self.uplink = Uplink(self.capture, L16(), preroll_frames)
-        self.uplink.open(self.media)
+        self.uplink.open(self.media, L16())
 
     def pass_frames(self, n_frames):
         for _ in range(n_frames):
@@ -198,7 +198,7 @@ def test_after_a_cut_a_held_talk_begins_again_with_its_preroll():
     talker.uplink.close()
     talker.pass_frames(100)
     talker.media = FakeMedia()
-    talker.uplink.open(talker.media)
+    talker.uplink.open(talker.media, L16())
     assert talker.uplink.timestamp() == FIRST_TIMESTAMP
     talker.pass_frames(3)
     assert talker.numbers() == list(range(110, 123))
@@ -223,7 +223,7 @@ def test_a_cut_just_after_the_release_leaves_nothing_to_be_sent_later():
     talker.uplink.close()
     assert talker.uplink.n_lost_frames == 2
     talker.media = FakeMedia()
-    talker.uplink.open(talker.media)
+    talker.uplink.open(talker.media, L16())
     talker.pass_frames(20)
     assert talker.media.sent == []
 

@@ -67,7 +67,7 @@ class Talking:
     def __init__(self):
         self.media = FakeMedia()
         self.uplink = Uplink(FakeCapture(), L16(), 10)
-        self.uplink.open(self.media)
+        self.uplink.open(self.media, L16())
         self.uplink.start_talk(0)
         assert self.uplink.state == TALKING
 

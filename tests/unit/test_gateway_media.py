@@ -158,7 +158,42 @@ def test_opus_down_has_one_size_too():
         desk.leg.send_frame(os.urandom(640), False)
     packets = [desk.opened(datagram) for datagram, _ in desk.port.sent]
     assert {rtp.payload_type(packet) for packet in packets} == {rtp.PT_OPUS}
-    assert desk.settings["dn_len"] == 12 + 120 + 10
+    assert {len(datagram) for datagram, _ in desk.port.sent} == {desk.settings["dn_len"]} == {12 + 160 + 10}
+    assert {rtp.payload_end(packet, len(packet)) for packet in packets} == {12 + 120}  # 48 kbit/s, and padding
+    assert (desk.stats.n_dn_transcoded, desk.stats.n_dn_passed) == (5, 0)
+
+
+@pytest.mark.parametrize("n_bytes", [3, 80, 159, 160])
+def test_opus_that_the_device_can_take_is_sent_as_it_is_and_padded(n_bytes):
+    desk = Desk(codec_dn="opus")
+    desk.leg.datagram_came(desk.audio(), HERE)
+    opus = bytes((0xF8,)) + os.urandom(n_bytes - 1)
+    assert desk.leg.takes(opus)
+    desk.leg.send_opus(opus, True)
+    ((datagram, _),) = desk.port.sent
+    packet = desk.opened(datagram)
+    assert len(datagram) == desk.settings["dn_len"]
+    assert packet[rtp.payload_start(packet, len(packet)) : rtp.payload_end(packet, len(packet))] == opus
+    assert (desk.stats.n_dn_transcoded, desk.stats.n_dn_passed) == (0, 1)
+
+
+def test_only_mono_celt_of_one_frame_of_20_ms_is_sent_as_it_is():
+    desk = Desk(codec_dn="opus")
+    taken = [toc for toc in range(256) if desk.leg.takes(bytes((toc,)) + bytes(79))]
+    assert taken == [0x98, 0xB8, 0xD8, 0xF8]  # RFC 6716 table 2: configurations 19, 23, 27, 31
+    assert not desk.leg.takes(bytes((0xF8,)) + bytes(160))  # longer than the constant size
+    assert not Desk(codec_dn="l16").leg.takes(OPUS)
+
+
+def test_a_packet_that_a_talker_lost_is_missing_at_the_device_too():
+    desk = Desk(codec_dn="opus")
+    desk.leg.datagram_came(desk.audio(), HERE)
+    desk.leg.send_opus(OPUS, True)
+    desk.leg.skip_packet()
+    desk.leg.send_opus(OPUS, False)
+    first, second = [desk.opened(datagram) for datagram, _ in desk.port.sent]
+    assert (rtp.seq(second) - rtp.seq(first)) & 0xFFFF == 2
+    assert (rtp.timestamp(second) - rtp.timestamp(first)) & 0xFFFFFFFF == 2 * 960
 
 
 def test_a_forged_packet_is_dropped_counted_and_moves_nothing(desk):

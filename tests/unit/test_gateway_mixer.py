@@ -8,6 +8,7 @@ import pytest
 
 from pressroom.wire.seq import ms_after, ms_between
 from pressroom_host.gateway.audio import FRAME_SAMPLES, OpusEncoder, mix, peak
+from pressroom_host.gateway.downlink_codecs import ConstantOpus
 from pressroom_host.gateway.mixer import Mixer
 from pressroom_host.gateway.stats import SessionStats
 
@@ -27,13 +28,14 @@ def tone(frequency_hz, n_frames, level=8_000):
 class Voice:
     """A talker of the room: 20 ms of Opus a packet."""
 
-    def __init__(self, sid, frequency_hz=440, level=8_000, n_frames=400):
+    def __init__(self, sid, frequency_hz=440, level=8_000, n_frames=400, bitrate_bps=64_000):
         self.sid = sid
         self.seq, self.timestamp = START_SEQ, START_TIMESTAMP
-        encoder = OpusEncoder(64_000)
+        encoder = OpusEncoder(bitrate_bps)
         samples = tone(frequency_hz, n_frames, level)
         frames = [samples[i : i + FRAME_SAMPLES].tobytes() for i in range(0, len(samples), FRAME_SAMPLES)]
-        self._payloads = iter([encoder.encode(frame) for frame in frames])
+        self.payloads = [encoder.encode(frame) for frame in frames]
+        self._payloads = iter(self.payloads)
 
     def packet(self, payload=None):
         payload = payload if payload is not None else next(self._payloads)
@@ -50,6 +52,7 @@ class Desk:
         self.stats = SessionStats()
         self.mixer = Mixer(self.stats)
         self.sent = []
+        self.opus = []  # what goes out as it came: b"" where that was lost, None where it is encoded anew
         self.ms = 0
         for voice in voices:
             self.mixer.add(voice.sid, is_muted=False)
@@ -67,7 +70,9 @@ class Desk:
         self._collect()
 
     def _collect(self):
-        self.sent += [(self.ms, frame, begins) for frame, begins in self.mixer.frames()]
+        frames = self.mixer.frames()
+        self.sent += [(self.ms, frame.pcm, frame.begins_spurt) for frame in frames]
+        self.opus += [frame.opus for frame in frames]
 
     @property
     def times(self):
@@ -319,3 +324,70 @@ def test_the_timeout_is_never_zero_twice_without_work():
         if wait_ms == 60_000:
             break
     assert ms_between(at(0), at(desk.ms)) <= 200 + 60_000
+
+
+def passing(*voices):
+    """Return a Desk whose device takes every packet of mono CELT."""
+    desk = Desk(*voices)
+    desk.mixer.takes = ConstantOpus().takes
+    return desk
+
+
+def test_a_single_talker_the_device_can_decode_goes_through_untouched():
+    voice = Voice("a", bitrate_bps=32_000)
+    desk = passing(voice)
+    for n in range(20):
+        desk.rtp(voice, 20 * n)
+    assert desk.opus == voice.payloads[:20]
+    assert desk.begins == [True] + 19 * [False]
+
+
+def test_a_packet_lost_on_the_way_to_us_is_a_hole_in_what_goes_through():
+    voice = Voice("a", bitrate_bps=32_000)
+    desk = passing(voice)
+    for n in range(10):
+        if n == 4:
+            voice.packet()
+        else:
+            desk.rtp(voice, 20 * n)
+    assert desk.opus == [*voice.payloads[:4], b"", *voice.payloads[5:10]]
+
+
+def test_a_second_talker_ends_passing_with_a_spurt_of_its_own_and_silence_brings_it_back():
+    one, other = Voice("a", bitrate_bps=32_000), Voice("b", 700, bitrate_bps=32_000)
+    desk = passing(one, other)
+    for n in range(10):
+        desk.rtp(one, 20 * n)
+        if 5 <= n < 8:
+            desk.rtp(other, 20 * n + 1)
+    n_passed = sum(opus is not None for opus in desk.opus)
+    assert desk.opus[:n_passed] == one.payloads[:n_passed] and n_passed >= 5
+    assert set(desk.opus[n_passed:]) == {None}
+    assert [n for n, begins in enumerate(desk.begins) if begins] == [0, n_passed]
+    desk.pass_time(1_000)  # both have gone quiet
+    n_mixed = len(desk.opus)
+    for n in range(3):
+        desk.rtp(one, 1_000 + 20 * n)
+    assert desk.opus[n_mixed:] == one.payloads[10:13]
+    assert desk.begins[n_mixed:] == [True, False, False]
+
+
+def test_a_packet_the_device_cannot_take_ends_passing():
+    voice = Voice("a", bitrate_bps=32_000)
+    desk = passing(voice)
+    hybrid = opuslib_next.Encoder(16_000, 1, opuslib_next.APPLICATION_VOIP)
+    for n in range(8):
+        desk.rtp(voice, 20 * n, payload=hybrid.encode(tone(440, 1).tobytes(), FRAME_SAMPLES) if n == 4 else None)
+    assert [opus is None for opus in desk.opus] == 4 * [False] + 4 * [True]
+    assert desk.begins == [True, False, False, False, True, False, False, False]
+
+
+def test_packets_of_another_duration_are_never_passed():
+    voice = Voice("a", bitrate_bps=32_000)
+    desk = passing(voice)
+    encoder = opuslib_next.Encoder(16_000, 1, opuslib_next.APPLICATION_RESTRICTED_LOWDELAY)
+    for n in range(16):
+        desk.rtp(
+            voice, 10 * n, payload=encoder.encode(tone(440, 1)[: FRAME_SAMPLES // 2].tobytes(), FRAME_SAMPLES // 2)
+        )
+    assert len(desk.opus) >= 7 and set(desk.opus) == {None}

@@ -18,7 +18,7 @@ from .postfilter import deemphasise, postfilter, set_taps
 from .pvq_decode import unpulse
 from .range_decoder import begin, decode_bits, decode_flag, decode_uniform, find, narrow
 from .square_root import square_root
-from .workspace import decoder_workspace
+from .workspace import clear, decoder_workspace
 
 _PCM_BYTES = const(640)
 _MAX_PACKET_BYTES = const(1276)  # section 3.4: a TOC and a frame of at most 1275
@@ -52,8 +52,7 @@ class Decoder:
     def reset(self):
         """Forget the past: what comes next begins a stream."""
         w = self._w
-        for i in range(len(w)):
-            w[i] = 0
+        clear(w, len(w))
         for i in range(_ALL_BANDS):
             w[_ENERGY_1 + i] = _ABSENT
             w[_ENERGY_2 + i] = _ABSENT

@@ -16,7 +16,7 @@ from .mdct import fold, preemphasise, unfold
 from .pvq_encode import rotate, search
 from .range_encoder import begin, encode, encode_bits, finish, note_bit
 from .square_root import square_root
-from .workspace import encoder_workspace
+from .workspace import clear, encoder_workspace
 
 FRAME_SAMPLES = const(320)
 MIN_BITRATE_BPS = const(16_000)
@@ -62,8 +62,7 @@ class Encoder:
     def reset(self):
         """Forget the past: the next frame begins a stream."""
         w = self._w
-        for i in range(len(w)):
-            w[i] = 0
+        clear(w, len(w))
         w[_STORAGE] = self.n_frame_bytes - 1
         w[_IS_INTRA] = 1
         w[_END_BAND] = _N_BANDS

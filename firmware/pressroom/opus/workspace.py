@@ -23,10 +23,20 @@ An encoder goes on: energies (960), 360 samples (1008), a piece's pulses (1368),
 
 from array import array
 
+import micropython
 from micropython import const
 
 _ENCODER_WORDS = const(1592)
 _DECODER_WORDS = const(2800)
+
+
+@micropython.viper
+def clear(w: ptr32, n_words: int):
+    """Set all words to zero."""
+    i = 0
+    while i < n_words:
+        w[i] = 0
+        i += 1
 
 
 def encoder_workspace():

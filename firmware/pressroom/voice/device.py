@@ -22,7 +22,6 @@ from ..wire.session import LEFT, REFUSED
 from .capture import Capture
 from .controls import PushButton, StatusLed
 from .downlink import Downlink
-from .l16 import L16
 from .led_states import AGENT_SPEAKING, CONNECTING, ERROR, OFF, READY, TALKING
 from .link import Link
 from .log import quoted
@@ -42,11 +41,16 @@ _SESSION_CHARS = const(8)  # of its name: enough to find it in the gateway's log
 
 
 class Settings:
-    """What the owner of a device decides. pins: SHA-256 digests of certificates. mic_gain: in steps of 6 dB, 0 to 6."""
+    """What the owner of a device decides.
 
-    __slots__ = ("url", "token", "pins", "board", "fw", "preroll_ms", "full_duplex", "mic_gain", "volume")
+    pins: SHA-256 digests of certificates. mic_gain: in steps of 6 dB, 0 to 6. opus_bps: 16,000 to 64,000 by 400.
+    """
 
-    def __init__(self, url, token, pins, board, fw, preroll_ms=200, full_duplex=False, mic_gain=4, volume=100):
+    __slots__ = ("url", "token", "pins", "board", "fw", "preroll_ms", "full_duplex", "mic_gain", "volume", "opus_bps")
+
+    def __init__(
+        self, url, token, pins, board, fw, preroll_ms=200, full_duplex=False, mic_gain=4, volume=100, opus_bps=32_000
+    ):
         self.url = url
         self.token = token
         self.pins = pins
@@ -56,6 +60,7 @@ class Settings:
         self.full_duplex = full_duplex
         self.mic_gain = mic_gain
         self.volume = volume
+        self.opus_bps = opus_bps
 
     def __repr__(self):
         return "Settings(url=%r, board=%r)" % (self.url, self.board)  # without the token
@@ -66,9 +71,12 @@ class Device:
 
     mic, speaker, button, led: see Capture, Downlink, PushButton, StatusLed. socket: see Link.
     open_udp(host, port, dn_len) -> what Media needs. now_ms(), random_bytes(n): see hal/clock.py.
+    codecs_up, codecs_dn: what it can speak and hear, the best first; see l16.py. The gateway chooses from each.
     """
 
-    def __init__(self, mic, speaker, button, led, socket, open_udp, now_ms, random_bytes, settings, log):
+    def __init__(
+        self, mic, speaker, button, led, socket, open_udp, now_ms, random_bytes, codecs_up, codecs_dn, settings, log
+    ):
         preroll_frames = max(0, min(settings.preroll_ms, _MAX_PREROLL_MS)) // _FRAME_MS
         self.room = Room()
         self._settings = settings
@@ -80,9 +88,12 @@ class Device:
         self._button = PushButton(button)
         self._led = StatusLed(led)
         self._capture = Capture(mic, Uplink.slots_for(preroll_frames), settings.mic_gain)
-        self._uplink = Uplink(self._capture, L16(), preroll_frames)
-        jitter = JitterBuffer(_JITTER_SLOTS, L16.max_frame_bytes, _TARGET_FRAMES, _MIN_FRAMES, _MAX_FRAMES)
-        self._downlink = Downlink(jitter, L16(), speaker)
+        self._codecs_up = codecs_up
+        self._codecs_dn = codecs_dn
+        self._uplink = Uplink(self._capture, codecs_up[0], preroll_frames)
+        longest_bytes = max([codec.max_frame_bytes for codec in codecs_dn])
+        jitter = JitterBuffer(_JITTER_SLOTS, longest_bytes, _TARGET_FRAMES, _MIN_FRAMES, _MAX_FRAMES)
+        self._downlink = Downlink(jitter, codecs_dn[0], speaker)
         self._downlink.set_volume(settings.volume)
         self._media = None  # None while there is no gateway
         self._way = WEBSOCKET  # that of the media, as the log knows it
@@ -123,7 +134,9 @@ class Device:
         self._log.session = message["session"][:_SESSION_CHARS]
         self.room.welcomed(message)
         settings = message["media"]
-        unusable = _why_unusable(settings)
+        codec_up = _named(settings["codec_up"], self._codecs_up)
+        codec_dn = _named(settings["codec_dn"], self._codecs_dn)
+        unusable = _why_unusable(codec_up, codec_dn, settings["dn_len"])
         if unusable:
             self._log.line("state=mute error=%s" % quoted(unusable), now_ms)
             return
@@ -132,13 +145,14 @@ class Device:
         except OSError as error:  # no such host, no route: the WebSocket carries the media
             self._log.line("udp=unusable error=%s" % quoted(error), now_ms)
             udp = NoUdp()
-        self._media = Media(settings, L16, udp, self._socket, self._downlink, self._random_bytes, now_ms)
-        self._uplink.open(self._media)
+        self._media = Media(settings, codec_up, udp, self._socket, self._downlink, self._random_bytes, now_ms)
+        self._uplink.open(self._media, codec_up)
+        self._downlink.open(codec_dn, min(settings["dn_len"] - MIN_DATAGRAM_BYTES + 1, codec_dn.max_frame_bytes))
         self._meter_up.restart()
         self._meter_down.restart()
         self._log.line(
-            "state=ready room=%s identity=%s resumed=%d"
-            % (quoted(message["room"]), quoted(message["identity"]), message["resumed"]),
+            "state=ready room=%s identity=%s resumed=%d up=%s dn=%s"
+            % (quoted(message["room"]), quoted(message["identity"]), message["resumed"], codec_up.name, codec_dn.name),
             now_ms,
         )
         if self._uplink.is_talking:
@@ -276,6 +290,8 @@ class Device:
             "n_sent": self._uplink.n_sent_frames,
             "n_lost_speech": self._uplink.n_lost_frames,
             "n_played": self._downlink.n_played_frames,
+            "n_concealed": self._downlink.n_concealed_frames,
+            "n_malformed": self._downlink.codec.n_malformed,
             "n_lost": jitter.n_lost,
             "n_late": jitter.n_late,
             "n_duplicate": jitter.n_duplicate,
@@ -305,21 +321,41 @@ class Device:
         mic_gain = values.get("mic_gain")
         if isinstance(mic_gain, int):
             self._capture.set_gain(mic_gain)
+        opus_bps = values.get("opus_bps")
+        if isinstance(opus_bps, int):
+            self._set_bitrate(opus_bps)
+
+    def _set_bitrate(self, opus_bps):
+        opus = _named("opus", self._codecs_up)
+        if opus is None:
+            return
+        try:
+            opus.set_bitrate(opus_bps)
+        except ValueError as error:
+            self._log.line("opus_bps=unusable error=%s" % quoted(error), self._now_ms())
 
     def _hello(self):
         caps = {
-            "up": [L16.name],
-            "dn": [L16.name],
+            "up": [codec.name for codec in self._codecs_up],
+            "dn": [codec.name for codec in self._codecs_dn],
             "max_message_bytes": MAX_MESSAGE_BYTES,
             "full_duplex": self._settings.full_duplex,
         }
         return {"fw": self._settings.fw, "board": self._settings.board, "caps": caps}
 
 
-def _why_unusable(media):
+def _named(name, codecs):
+    """Return the codec of that name, or None."""
+    for codec in codecs:
+        if codec.name == name:
+            return codec
+    return None
+
+
+def _why_unusable(codec_up, codec_dn, dn_len):
     """Return what in the media of a welcome we cannot take, or None."""
-    if media["codec_up"] != L16.name or media["codec_dn"] != L16.name:
+    if codec_up is None or codec_dn is None:
         return "the gateway chose a codec that was not offered"
-    if not MIN_DATAGRAM_BYTES <= media["dn_len"] <= MAX_DATAGRAM_BYTES:
-        return "dn_len=%d is not from %d to %d" % (media["dn_len"], MIN_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
+    if not MIN_DATAGRAM_BYTES <= dn_len <= MAX_DATAGRAM_BYTES:
+        return "dn_len=%d is not from %d to %d" % (dn_len, MIN_DATAGRAM_BYTES, MAX_DATAGRAM_BYTES)
     return None

@@ -14,6 +14,9 @@ _MAX_FRAMES = const(4)  # a poll: a loudspeaker that never fills must not hold u
 _LOUD = const(164)  # -46 dBFS: below that nobody speaks
 _QUIET_AFTER_MS = const(300)  # longer than the pauses between words
 _UNITY_Q8 = const(256)
+_FRAME_SAMPLES = const(320)
+_PCM_BYTES = const(640)
+_MAX_FRAME_BYTES = const(640)  # L16; whatever else there is, is shorter
 
 
 class Downlink:
@@ -28,16 +31,23 @@ class Downlink:
         self.is_playing = False  # from the first frame of a spurt until there was none for a while
         self.is_silenced = False  # what comes is not played: the microphone is open, and would hear it
         self.n_played_frames = 0
+        self.n_concealed_frames = 0
         self.n_unknown_packets = 0
-        self._codec = codec
+        self.codec = codec
         self._speaker = speaker
         self._gain_q8 = _UNITY_Q8
         self._loud_ms = 0
-        self._frame = bytearray(codec.max_frame_bytes)
-        self._pcm_frame = bytearray(2 * codec.frame_samples)
-        self._silence = bytes(2 * codec.frame_samples)
+        self._frame = bytearray(_MAX_FRAME_BYTES)
+        self._pcm_frame = bytearray(_PCM_BYTES)
+        self._silence = bytes(_PCM_BYTES)
         self._now_written = self._silence  # or the PCM frame
         self._n_written_bytes = len(self._silence)
+
+    def open(self, codec, frame_bytes):
+        """There is a link, and what its packets hold, at most so many bytes each."""
+        self.flush()
+        self.codec = codec
+        self.jitter.set_frame_bytes(frame_bytes)
 
     def set_volume(self, percent):
         """Play at this part of full scale, 0 to 100; what lies outside is taken as the nearest."""
@@ -46,7 +56,7 @@ class Downlink:
     def receive(self, packet, start, n_bytes, now_ms):
         """An RTP packet came; its payload is packet[start:start + n_bytes]."""
         seq = rtp.seq(packet)
-        if rtp.payload_type(packet) == self._codec.payload_type:
+        if rtp.payload_type(packet) == self.codec.payload_type:
             self.jitter.put(seq, packet, start, n_bytes, rtp.is_marked(packet), now_ms)
         else:
             self.n_unknown_packets += 1
@@ -59,7 +69,7 @@ class Downlink:
     def flush(self):
         """Be quiet at once, and forget what waits to be played."""
         self.jitter.flush()
-        self._codec.reset()
+        self.codec.reset()
         self._n_written_bytes = len(self._now_written)
         self.is_playing = False
         self.is_speaking = False
@@ -84,25 +94,28 @@ class Downlink:
         if n_bytes < 0:
             if self.is_playing:
                 self.is_playing = False
-                self._codec.reset()
+                self.codec.reset()
             return False
         if not self.is_playing:
             self._begin_spurt()
         if n_bytes:
-            self._codec.decode_into(self._frame, n_bytes, self._pcm_frame)
+            if self.jitter.is_first:
+                self.codec.reset()
+            self.codec.decode_into(self._frame, n_bytes, self._pcm_frame)
             self.n_played_frames += 1
         else:
-            self._codec.conceal_into(self._pcm_frame)
+            self.codec.conceal_into(self._pcm_frame)
+            self.n_concealed_frames += 1
         self._now_written = self._pcm_frame
         self._n_written_bytes = 0
         if self.is_silenced:
             self._now_written = self._silence
             return True
-        if peak(self._pcm_frame, self._codec.frame_samples) > _LOUD:
+        if peak(self._pcm_frame, _FRAME_SAMPLES) > _LOUD:
             self._loud_ms = now_ms
             self.is_speaking = True
         if self._gain_q8 != _UNITY_Q8:
-            scale_in_place(self._pcm_frame, self._codec.frame_samples, self._gain_q8)
+            scale_in_place(self._pcm_frame, _FRAME_SAMPLES, self._gain_q8)
         return True
 
     def _begin_spurt(self):

@@ -1,10 +1,10 @@
 """L16 at 16 kHz, mono: 16-bit samples, big-endian, 20 ms a frame (RFC 3551 section 4.5.11). No I/O.
 
-A codec has these names, and no other; each direction has one object of its own:
-     name, payload_type, frame_samples, ticks_per_frame, max_frame_bytes
+A codec has these names; each direction has one object of its own, and needs only what is of that direction:
+     name, payload_type, ticks_per_frame, max_frame_bytes; reset() between spurts
      encode_into(pcm_frame, payload) -> n_bytes
-     decode_into(frame, n_bytes, pcm_frame); conceal_into(pcm_frame) in place of a lost frame; reset() between spurts
-None of them allocates.
+     decode_into(frame, n_bytes, pcm_frame); conceal_into(pcm_frame) in place of a lost frame; n_malformed
+A pcm_frame is 640 bytes. None of them allocates.
 """
 
 from ..wire.port import const
@@ -28,7 +28,6 @@ class L16:
 
     name = "l16"
     payload_type = PT_L16
-    frame_samples = _FRAME_SAMPLES
     ticks_per_frame = _FRAME_SAMPLES
     max_frame_bytes = _FRAME_BYTES
 

@@ -18,6 +18,7 @@ MUTED = 0
 TALKING = 1
 ENDING = 2
 
+_MAX_FRAME_BYTES = const(640)  # L16; whatever else there is, is shorter
 _BURST_FRAMES = const(6)  # a poll; more would fill the Wi-Fi queue and hold up the loop
 _SLACK_FRAMES = const(5)  # what one poll of the microphone can hand over, and one more
 
@@ -26,21 +27,21 @@ class Uplink:
     """Sends what the microphone hears while the device talks, beginning with what was said just before.
 
     capture: `poll(now_ms)` -> n_new_frames, `frame(n_back)`, `n_frames_unread(now_ms)`, `n_frames_kept`.
-    codec: see l16.py. media: `rtp_out` and `send(packet, n_bytes)`, given to `open` with every welcome.
+    codec: see l16.py. media: `rtp_out` and `send(packet, n_bytes)`; with every welcome `open` is given both anew.
     """
 
     def __init__(self, capture, codec, preroll_frames):
         self.state = MUTED
+        self.codec = codec
         self.n_sent_frames = 0
         self.n_lost_frames = 0  # said while there was no link
         self._capture = capture
-        self._codec = codec
         self._preroll_frames = preroll_frames
         self._media = None
         self._is_marked = False  # the next packet begins a talk
         self._n_waiting = 0  # whole frames not yet sent, the oldest first
         self._n_last = 0  # while ENDING: frames to send
-        self._packet = bytearray(HEADER_BYTES + codec.max_frame_bytes + TAG_BYTES)
+        self._packet = bytearray(HEADER_BYTES + _MAX_FRAME_BYTES + TAG_BYTES)
         self._payload = memoryview(self._packet)[HEADER_BYTES:]
 
     @staticmethod
@@ -53,10 +54,11 @@ class Uplink:
         """Is the device talking, as far as anybody else can tell?"""
         return self.state == TALKING
 
-    def open(self, media):
-        """There is a link: a talk that is going on begins again with its pre-roll."""
+    def open(self, media, codec):
+        """There is a link, and what its packets hold: a talk that is going on begins again with its pre-roll."""
         self._media = media
-        self._is_marked = True
+        self.codec = codec
+        self._begin_stream()
 
     def close(self):
         """The link is lost."""
@@ -73,7 +75,7 @@ class Uplink:
         """The button went down. Ask for `timestamp()`, then call `poll`: it sends the pre-roll."""
         self.poll(now_ms)
         self.state = TALKING
-        self._is_marked = True
+        self._begin_stream()
 
     def end_talk(self, now_ms):
         """The button went up. Returns the RTP timestamp just past the last sample that will be sent. Allocates."""
@@ -83,7 +85,7 @@ class Uplink:
         elif self.state == TALKING:
             self.state = ENDING
             self._n_last = self._n_waiting + self._capture.n_frames_unread(now_ms)
-            return timestamp_after(self.timestamp(), self._n_last * self._codec.ticks_per_frame)
+            return timestamp_after(self.timestamp(), self._n_last * self.codec.ticks_per_frame)
         return self.timestamp()
 
     def poll(self, now_ms):
@@ -94,6 +96,10 @@ class Uplink:
             n_new -= 1
         if self.state != MUTED and self._media is not None:
             self._send_waiting()
+
+    def _begin_stream(self):
+        self._is_marked = True
+        self.codec.reset()
 
     def _take_frame(self):
         is_sending = self.state != MUTED and self._media is not None
@@ -111,7 +117,7 @@ class Uplink:
         while self._n_waiting and n_left:
             n_left -= 1
             self._n_waiting -= 1
-            n_bytes = HEADER_BYTES + self._codec.encode_into(self._capture.frame(self._n_waiting), self._payload)
+            n_bytes = HEADER_BYTES + self.codec.encode_into(self._capture.frame(self._n_waiting), self._payload)
             self._media.rtp_out.write_header_into(self._packet, self._is_marked)
             self._is_marked = False
             self._media.send(self._packet, n_bytes)

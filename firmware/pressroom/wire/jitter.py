@@ -6,7 +6,8 @@
      PLAYING  it is kept; a late or second one is     the next one; 0 where that is    100 ms without any     -> IDLE
               dropped                                 lost or not here yet
 
-A marked packet begins a spurt too, once everything before it was taken.
+A marked packet begins a spurt too, once everything before it was taken. `is_first` says of the frame taken last whether
+its packet was marked: whatever decodes it begins anew.
 
 depth_frames is what waits, from the next frame to be taken to the newest, those missing between them included.
 target_frames follows the network: a packet that comes n frames later than the earliest do raises it to n + 1 at once,
@@ -42,7 +43,17 @@ class JitterBuffer:
     """
 
     __slots__ = (
-        ("state", "target_frames", "n_received", "n_late", "n_lost", "n_duplicate", "n_reordered", "n_overflow")
+        (
+            "state",
+            "is_first",
+            "target_frames",
+            "n_received",
+            "n_late",
+            "n_lost",
+            "n_duplicate",
+            "n_reordered",
+            "n_overflow",
+        )
         + ("n_inserted", "n_dropped", "n_flushed")
         + (
             "_n_slots",
@@ -54,6 +65,7 @@ class JitterBuffer:
             "_views",
             "_whole",
             "_lengths",
+            "_marks",
         )
         + ("_source", "_source_start", "_source_view")
         + (
@@ -75,6 +87,7 @@ class JitterBuffer:
         if not 1 <= min_frames <= target_frames <= max_frames < n_slots:
             raise ValueError("1 <= min_frames <= target_frames <= max_frames < n_slots does not hold")
         self.state = IDLE
+        self.is_first = False
         self.target_frames = target_frames
         self.n_received = 0
         self.n_late = 0  # came after their turn
@@ -86,17 +99,12 @@ class JitterBuffer:
         self.n_dropped = 0  # frames left out because the depth stayed above its target
         self.n_flushed = 0
         self._n_slots = n_slots
-        self._frame_bytes = frame_bytes
         self._min_frames = min_frames
         self._max_frames = max_frames
         self._storage = bytearray(n_slots * frame_bytes)
-        storage_view = memoryview(self._storage)
-        starts = range(0, n_slots * frame_bytes, frame_bytes)
-        self._slices = [_SLICES[start : start + frame_bytes] for start in starts]  # cut once: slicing allocates
-        self._views = [storage_view[start : start + frame_bytes] for start in starts]
-        self._whole = _SLICES[0:frame_bytes]
+        self.set_frame_bytes(frame_bytes)
         self._lengths = [_EMPTY] * n_slots
-        self._source = None  # the buffer packets came in last, and its part that is copied
+        self._marks = bytearray(n_slots)
         self._source_start = 0
         self._source_view = None
         self._head_seq = 0  # the next to be taken, and its slot
@@ -117,6 +125,16 @@ class JitterBuffer:
     def depth_frames(self) -> int:
         """Frames from the next to be taken to the newest."""
         return self._n_span - self._n_skipped
+
+    def set_frame_bytes(self, frame_bytes: int) -> None:
+        """Take frames of at most so many bytes, which is at most what it was made with; `flush` comes before."""
+        starts = range(0, self._n_slots * frame_bytes, frame_bytes)
+        storage_view = memoryview(self._storage)
+        self._frame_bytes = frame_bytes
+        self._slices = [_SLICES[start : start + frame_bytes] for start in starts]  # cut once: slicing allocates
+        self._views = [storage_view[start : start + frame_bytes] for start in starts]
+        self._whole = _SLICES[0:frame_bytes]
+        self._source = None  # the buffer packets came in last, and its part that is copied
 
     def put(self, seq: int, packet: bytearray, start: int, n_bytes: int, is_marked: bool, now_ms: int) -> None:
         """Keep the frame in packet[start:start + n_bytes]; is_marked: it is the first of a talk."""
@@ -143,6 +161,7 @@ class JitterBuffer:
         else:
             self._copy_in(slot, packet, start, n_bytes)
             self._lengths[slot] = n_bytes
+            self._marks[slot] = is_marked
             if is_marked and seq == self._head_seq:
                 self._is_head_marked = True
             if is_newest:
@@ -181,6 +200,7 @@ class JitterBuffer:
         n_bytes = self._lengths[self._head_slot]
         if n_bytes > 0:
             frame[self._whole] = self._views[self._head_slot]
+            self.is_first = self._marks[self._head_slot] != 0
         else:
             n_bytes = 0
             self.n_lost += 1

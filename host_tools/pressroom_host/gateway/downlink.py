@@ -22,6 +22,7 @@ class Downlink:
     def open_link(self, leg: Leg) -> None:
         """Send to this Leg from now on; what waits is stale."""
         self.mixer.flush()
+        self.mixer.takes = leg.takes
         self._leg = leg
         self._next_ms = None
 
@@ -31,13 +32,18 @@ class Downlink:
 
     def send_due(self, now_ms: int) -> None:
         """Send the frames that are due."""
-        for pcm_frame, begins_spurt in self.mixer.frames():
+        for frame in self.mixer.frames():
             if self._leg is None:
                 self._stats.n_dn_not_sent += 1
                 continue
-            if begins_spurt:
+            if frame.begins_spurt:
                 self._let_time_pass(self._leg, now_ms)
-            self._leg.send_frame(pcm_frame, begins_spurt)
+            if frame.opus is None:
+                self._leg.send_frame(frame.pcm, frame.begins_spurt)
+            elif frame.opus:
+                self._leg.send_opus(frame.opus, frame.begins_spurt)
+            else:
+                self._leg.skip_packet()
             assert self._next_ms is not None
             self._next_ms = ms_after(self._next_ms, FRAME_MS)
 

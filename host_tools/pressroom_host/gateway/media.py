@@ -33,6 +33,7 @@ MAX_PACKET_BYTES: Final = 1_452  # 1500 less IPv6 and UDP headers
 _KEY_BYTES: Final = 30  # RFC 3711 section 8.2
 _REPLAY_WINDOW_PACKETS: Final = 128
 _PLAIN: Final = 0x80  # first byte: version 2, no padding, no extension, no CSRC
+_PADDING: Final = 0x20
 _PAYLOAD_TYPES: Final = {"l16": rtp.PT_L16, "opus": rtp.PT_OPUS}
 _MAX_RECEIVED_BYTES: Final = 2_048
 _MAX_READS: Final = 64  # datagrams in a row, before others on the loop get their turn
@@ -217,20 +218,40 @@ class Leg:
         self._stats.n_up_inside += 1
         self._owner.audio_came(packet)
 
+    def takes(self, opus: bytes) -> bool:
+        """Can the device be sent this Opus packet as it is?"""
+        return self._codec_dn.takes(opus)
+
     def send_frame(self, pcm_frame: bytes, is_marked: bool) -> None:
-        """Send 20 ms to the device, the way audio goes now."""
+        """Encode and send 20 ms to the device. is_marked: they begin a spurt."""
+        if is_marked:
+            self._codec_dn.reset()
+        self._stats.n_dn_transcoded += self._send(self._codec_dn.encode(pcm_frame), is_marked)
+
+    def send_opus(self, opus: bytes, is_marked: bool) -> None:
+        """Send 20 ms to the device that it `takes` as they are."""
+        self._stats.n_dn_passed += self._send(opus, is_marked)
+
+    def skip_packet(self) -> None:
+        """A packet of a talker was lost: let the device miss one too, which it conceals."""
+        self._rtp_out.write_header_into(bytearray(rtp.HEADER_BYTES), False)
+
+    def _send(self, payload: bytes, is_marked: bool) -> bool:
+        """Send a packet the way audio goes now, padded to the constant size (RFC 3550 section 5.1)."""
         packet = bytearray(rtp.HEADER_BYTES)
         self._rtp_out.write_header_into(packet, is_marked)
-        packet += self._codec_dn.encode(pcm_frame)
+        packet += payload
+        n_padding = self.dn_len - TAG_BYTES - len(packet)
+        if n_padding:
+            packet[0] |= _PADDING
+            packet += bytes(n_padding - 1) + bytes((n_padding,))
         if self.way == UDP and self.address is not None:
             is_sent = self._port.send(self._srtp_out.protect(bytes(packet)), self.address)
         else:
             is_sent = self._owner.send_inside(bytes(packet))
             self._stats.n_dn_inside += is_sent
-        if is_sent:
-            self._stats.n_dn_frames += 1
-        else:
-            self._stats.n_dn_not_sent += 1
+        self._stats.n_dn_not_sent += not is_sent
+        return is_sent
 
     def skip_frames(self, n_frames: int) -> None:
         """Let time pass in which nothing was sent."""

@@ -4,10 +4,16 @@ A single talker goes through as its packets come. Several are mixed as soon as e
 for, but at most 20 ms, and then a frame is made up. Nothing is sent while nobody speaks: a spurt begins with the first
 frame that can be heard and ends with a packet of DTX, 400 ms that cannot be heard, or 100 ms without a packet.
 There is one playout buffer, the device's: here nothing waits longer than that.
+
+     a spurt is   when it begins                        until
+     passed       one talker speaks, in packets the     another talker speaks, or a packet the device cannot take: what
+                  device can take as they are           follows is a spurt of its own
+     mixed        otherwise                             it ends
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from pressroom.wire import rtp
 from pressroom.wire.seq import ms_between, timestamp_between
@@ -28,13 +34,22 @@ _MAX_TALKERS: Final = 32
 _MAX_WAITING_FRAMES: Final = 10  # of one talker
 _STEER_FRAMES: Final = 25  # half a second in which one frame less would have been enough
 _FOREVER_MS: Final = 60_000
+_NOT_ALONE: Final = b"\0"  # in place of a packet that is more or less than this frame; no device takes it
+
+
+class Frame(NamedTuple):
+    """20 ms for the device. opus: None if they are to be encoded, b"" if the talker's packet was lost."""
+
+    pcm: bytes
+    begins_spurt: bool
+    opus: bytes | None
 
 
 class Talker:
     """One track: decodes its packets in their order and keeps what is not yet mixed."""
 
     __slots__ = (
-        *("is_speaking", "is_muted", "heard_ms", "_decoder", "_order", "_pcm", "_stats"),
+        *("is_speaking", "is_muted", "heard_ms", "_decoder", "_order", "_pcm", "_opus", "_stats"),
         *("_next_timestamp", "_n_invented_samples", "_n_quiet_samples", "_least_depth", "_n_taken"),
     )
 
@@ -45,6 +60,7 @@ class Talker:
         self._decoder = OpusDecoder()
         self._order = Reorder()
         self._pcm = bytearray()
+        self._opus: deque[bytes | None] = deque()  # for each whole frame that waits its packet; None if made up
         self._stats = stats
         self._next_timestamp: int | None = None  # just past the last packet that was decoded
         self._n_invented_samples = 0  # made up since then
@@ -90,17 +106,18 @@ class Talker:
         self._n_invented_samples += FRAME_SAMPLES
         self._stats.n_dn_concealed += 1
 
-    def take_frame(self) -> bytes:
-        """Return the oldest frame; there must be one."""
+    def take_frame(self) -> tuple[bytes, bytes | None]:
+        """Return the oldest frame, and the packet it came in, None if it is made up; there must be one."""
         self._steer()
         frame = bytes(self._pcm[:FRAME_BYTES])
         del self._pcm[:FRAME_BYTES]
-        return frame
+        return frame, self._opus.popleft() if self._opus else None
 
     def flush(self) -> int:
         """Forget what waits; return how many frames that were."""
         n_frames = self.n_frames
         self._pcm.clear()
+        self._opus.clear()
         return n_frames
 
     def _decode_all(self, packets: Sequence[Ordered]) -> None:
@@ -124,7 +141,7 @@ class Talker:
             return
         self._n_invented_samples = 0
         self._next_timestamp = (timestamp + len(pcm) // 2 * _TICKS_PER_SAMPLE) & 0xFFFFFFFF
-        self._keep(pcm)
+        self._keep(pcm, opus)
 
     def _conceal(self, n_samples: int, opus: bytes) -> None:
         """Fill the hole before `opus`: its last frame from what `opus` carries of it, the rest by guessing."""
@@ -136,7 +153,7 @@ class Talker:
         self._keep(self._decoder.recover(opus, n_recovered))
         self._stats.n_dn_concealed += -(-n_samples // FRAME_SAMPLES)
 
-    def _keep(self, pcm: bytes) -> None:
+    def _keep(self, pcm: bytes, opus: bytes | None = None) -> None:
         if peak(pcm) > _QUIET:
             self.is_speaking = True
             self._n_quiet_samples = 0
@@ -144,7 +161,12 @@ class Talker:
             return
         else:
             self._n_quiet_samples += len(pcm) // 2
+        is_alone = len(pcm) == FRAME_BYTES and not len(self._pcm) % FRAME_BYTES
         self._pcm += pcm
+        part = None if opus is None else _NOT_ALONE
+        self._opus.extend([part] * (self.n_frames - len(self._opus)))
+        if is_alone:
+            self._opus[-1] = opus
         if self._n_quiet_samples >= _QUIET_SAMPLES:
             self._end_spurt()
         n_over = self.n_frames - _MAX_WAITING_FRAMES
@@ -170,6 +192,8 @@ class Talker:
 
     def _drop(self, n_frames: int) -> None:
         del self._pcm[: n_frames * FRAME_BYTES]
+        for _ in range(min(n_frames, len(self._opus))):
+            self._opus.popleft()
         self._stats.n_dn_dropped += n_frames
 
 
@@ -179,9 +203,11 @@ class Mixer:
     def __init__(self, stats: SessionStats) -> None:
         self._stats = stats
         self._talkers: dict[str, Talker] = {}
+        self.takes: Callable[[bytes], bool] = lambda opus: False  # can the device be sent this packet as it is?
         self._is_in_spurt = False
+        self._is_passing = False  # the spurt
         self._waiting_since_ms: int | None = None  # a frame is there, and somebody is waited for
-        self._frames: list[tuple[bytes, bool]] = []
+        self._frames: list[Frame] = []
 
     def add(self, track_sid: str, is_muted: bool) -> None:
         """Listen to a track."""
@@ -220,8 +246,8 @@ class Mixer:
             wait_ms = min(wait_ms, max(0, _SLACK_MS - ms_between(self._waiting_since_ms, now_ms)))
         return wait_ms
 
-    def frames(self) -> list[tuple[bytes, bool]]:
-        """Return the PCM frames that are due, each with whether it begins a spurt, and forget them."""
+    def frames(self) -> list[Frame]:
+        """Return the frames that are due, and forget them."""
         frames = self._frames
         self._frames = []
         return frames
@@ -242,11 +268,24 @@ class Mixer:
                 talker.invent_frame()
             ready += awaited
             self._waiting_since_ms = None
-            self._frames.append((mix([talker.take_frame() for talker in ready]), not self._is_in_spurt))
-            self._is_in_spurt = True
+            self._emit([talker.take_frame() for talker in ready])
         self._waiting_since_ms = None
         if self._is_in_spurt:
             self._is_in_spurt = any(talker.is_speaking for talker in self._talkers.values())
+
+    def _emit(self, taken: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Pass or mix the frames of all who speak; only a marked frame changes between the two."""
+        begins_spurt = not self._is_in_spurt
+        opus = taken[0][1] if len(taken) == 1 else None
+        can_pass = opus is not None and self.takes(opus)
+        if begins_spurt:
+            self._is_passing = can_pass
+        elif self._is_passing and (len(taken) > 1 or (opus is not None and not can_pass)):
+            self._is_passing = False
+            begins_spurt = True
+        pcm = mix([frame for frame, _ in taken])
+        self._frames.append(Frame(pcm, begins_spurt, (opus or b"") if self._is_passing else None))
+        self._is_in_spurt = True
 
     def _has_waited(self, now_ms: int) -> bool:
         if self._waiting_since_ms is None:

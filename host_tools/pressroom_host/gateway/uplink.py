@@ -75,7 +75,7 @@ class OpusPath:
         """Send the packet at once, under the room's numbers."""
         header = self._numbers.header(packet[2] << 8 | packet[3], timestamp, packet[1] >= 0x80, now_ms)
         self._send_rtp(header + packet[rtp.HEADER_BYTES :])
-        self._stats.n_up_packets += 1
+        self._stats.n_up_passed += 1
 
     def skip(self, seq: int, now_ms: int) -> None:
         """The packet with this number is none for the room."""
@@ -136,7 +136,7 @@ class L16Path:
                 continue
             header = self._numbers.header(rtp.seq(packet), rtp.timestamp(packet), packet[1] >= 0x80, now_ms)
             self._send_rtp(header + self._encoder.encode(swap_bytes(packet[rtp.HEADER_BYTES :])))
-            self._stats.n_up_packets += 1
+            self._stats.n_up_transcoded += 1
             self._has_tail = True
 
 
@@ -210,6 +210,7 @@ class Uplink:
             path.skip(rtp.seq(packet), now_ms)
             return None
         path.forward(packet, timestamp, now_ms)
+        self._stats.n_up_bytes += len(packet) - rtp.HEADER_BYTES
         return (timestamp + n_ticks) & 0xFFFFFFFF
 
     def keepalive_came(self, packet: bytes, now_ms: int) -> None:
