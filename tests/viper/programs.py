@@ -19,6 +19,7 @@ _EXTREMES = (0, 1, -1, 2, 3, 5, 7, 8, 31, 100, 255, 256, 32767, -32768, 65535, (
 _ARGUMENTS = (0, 1, -1, 77, -77, 40_000, 1 << 29, 1 << 30, -(1 << 30), (1 << 31) - 1, -(1 << 31), (1 << 32) - 1)
 _INTS = ("x", "z", "i", "j", "k")
 _UINTS = ("y", "u", "v")
+_FIRST = ("i = x", "j = z - 3", "k = w[2]", "u = y", "v = uint(w[1])", "f = x < z", "p = ptr32(int(w) + 32)", "q = w")
 _MODULAR = ("+", "-", "*", "&", "|", "^")
 
 
@@ -48,17 +49,7 @@ class _Program:
         self._n_loops = 0
 
     def source(self) -> str:
-        first = [
-            "i = x",
-            "j = z - 3",
-            "k = w[2]",
-            "u = y",
-            "v = uint(w[1])",
-            "f = x < z",
-            "p = ptr32(int(w) + 32)",
-            "q = w",
-        ]
-        body = first + self._block(self._random.randint(3, 9), depth=2)
+        body = [*_FIRST, *self._block(self._random.randint(3, 9), depth=2)]
         result, returned = self._random.choice((("int", self._int(3)), ("uint", self._uint(3)), ("bool", "f")))
         lines = "\n".join("    " + line for line in [f'"""{self._name}."""', *body, f"return {returned}"])
         return f"@micropython.viper\ndef {self._name}{SIGNATURE} -> {result}:\n{lines}\n"
@@ -91,15 +82,12 @@ class _Program:
         return [f"{self._random.choice(_INTS)} = {self._element()} = {self._int(2)}"]
 
     def _change_int(self, _: int) -> list[str]:
-        name = self._random.choice(_INTS)
-        return [
-            f"{name} {operation}= {right}"
-            for operation, right in [self._operation(2, (*_MODULAR, "<<", ">>", "//", "%"))]
-        ]
+        operation, right = self._operation(2, (*_MODULAR, "<<", ">>", "//", "%"))
+        return [f"{self._random.choice(_INTS)} {operation}= {right}"]
 
     def _change_uint(self, _: int) -> list[str]:
-        name = self._random.choice(_UINTS)
-        return [f"{name} {operation}= {right}" for operation, right in [self._operation(2, (*_MODULAR, "<<", ">>"))]]
+        operation, right = self._operation(2, (*_MODULAR, "<<", ">>"))
+        return [f"{self._random.choice(_UINTS)} {operation}= {right}"]
 
     def _store(self, _: int) -> list[str]:
         return [f"{self._element()} = {self._random.choice((self._int, self._uint))(3)}"]
@@ -137,8 +125,8 @@ class _Program:
         choice = self._random.randrange(8 if depth else 5)
         if choice < 3:
             return self._comparison(depth)
-        if choice == 3:
-            return self._number(depth)
+        if choice == 3:  # true or not by what is above bit 31
+            return f"{self._number(depth)}{self._random.choice(('', ' << 30', ' * (1 << 29)'))}"
         if choice == 4:
             return self._random.choice(("f", "int(p) < int(q)", "int(p) == int(w) + 8", "int(q) >= int(p)"))
         if choice == 5:
@@ -162,10 +150,8 @@ class _Program:
         """Return an operator and its right side."""
         operation = self._random.choice(operations)
         if operation in ("<<", ">>"):
-            count = self._random.choice(
-                (str(self._random.randrange(32)), f"({self._int(depth - 1)} & 31)", f"({self._number(depth - 1)})")
-            )
-            return operation, count
+            counts = (str(self._random.randrange(32)), f"({self._int(depth - 1)} & 31)", f"({self._number(depth - 1)})")
+            return operation, self._random.choice(counts)
         right = self._random.choice((str(self._random.choice(_EXTREMES)), f"({self._number(depth - 1)})"))
         if operation in ("//", "%"):
             return operation, f"({right} | 1)"
@@ -179,9 +165,8 @@ class _Program:
         if choice == 1:
             return self._element() if depth > 0 else self._random.choice(("w[0]", "h[1]", "b[2]"))
         if choice == 2:
-            return self._random.choice(
-                (f"int({self._uint(depth - 1)})", "int(f)", f"int({self._comparison(depth - 1)})")
-            )
+            inner = self._random.choice((self._uint(depth - 1), "f", self._comparison(depth - 1)))
+            return f"int({inner})"
         if choice == 3:
             return f"{self._random.choice('-~')}({self._int(depth - 1)})"
         if choice == 4:
