@@ -146,23 +146,29 @@ class _Function:
                 stored = self.value(node.value)
                 if any(isinstance(target, ast.Name) for target in node.targets):
                     stored = self.cut(self.not_address(stored))
-                self.edit(
-                    node, ast.Assign([self.target(target, stored) for target in node.targets], stored.node, lineno=0)
-                )
-            case ast.AugAssign(target=ast.Name() as target):
+                targets = [self.target(target, stored) for target in node.targets]
+                self.edit(node, ast.Assign(targets, stored.node, lineno=0))
+            case ast.AugAssign():
+                self.augmented(node)
+            case _:
+                raise self.refusal(node, type(node).__name__)
+
+    def augmented(self, node: ast.AugAssign) -> None:
+        match node.target:
+            case ast.Name() as target:
                 result = self.binary(ast.Name(target.id, ast.Load()), node)
                 whole = self.cut(result)
                 if whole is result and isinstance(result.node, ast.BinOp):
                     self.edit(node, ast.AugAssign(target, node.op, result.node.right))
                 else:
                     self.edit(node, ast.Assign([target], whole.node, lineno=0))
-            case ast.AugAssign(target=ast.Subscript() as target):
+            case ast.Subscript() as target:
                 if isinstance(node.op, (ast.RShift, ast.FloorDiv, ast.Mod)):  # these would want the load cut
                     raise self.refusal(node, ast.unparse(node), "load and store apart, as in p[i] = p[i] >> n")
                 right = self.count(node.value) if isinstance(node.op, ast.LShift) else self.number(node.value)
                 self.edit(node, ast.AugAssign(self.element(target), node.op, right.node))
-            case _:
-                raise self.refusal(node, type(node).__name__)
+            case target:
+                raise self.refusal(target, type(target).__name__)
 
     def target(self, node: ast.expr, value: _Value) -> ast.expr:
         match node:
@@ -192,7 +198,7 @@ class _Function:
     def value(self, node: ast.expr) -> _Value:
         """Return what an expression becomes; its bits above 31 may be anything."""
         self._line = getattr(node, "lineno", self._line)
-        if (folded := self.folded(node)) is not None:
+        if (folded := _folded(node, self._constants)) is not None:
             if not _within((folded, folded), _SMALL_INTS):
                 raise self.refusal(
                     node, f"the literal {folded}, which is an object on the chip,", "uint(high) << 16 | low"
@@ -261,7 +267,11 @@ class _Function:
 
     def index(self, node: ast.expr) -> ast.expr:
         """Cut the terms of a sum and not the sum: one that leaves 32 bits leaves every buffer too."""
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and self.folded(node) is None:
+        if (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, (ast.Add, ast.Sub))
+            and _folded(node, self._constants) is None
+        ):
             return ast.BinOp(self.index(node.left), node.op, self.index(node.right))
         return self.signed(node).node
 
@@ -335,10 +345,6 @@ class _Function:
             raise self.refusal(value.node, "an address in an integer", "ptr8(int(p) + offset) or int(p) < int(q)")
         return value
 
-    def folded(self, node: ast.expr) -> int | None:
-        """Return what MicroPython's compiler makes of an expression without names."""
-        return _folded(node, self._constants)
-
     def refusal(self, node: ast.AST, what: str, instead: str = "") -> NotWidenable:
         instead = instead or _INSTEAD.get(type(node), "it in bytecode, outside of viper")
         where = f"{self._name}:{self._line}: {self._function.name}"
@@ -369,6 +375,7 @@ def _within(bounds: _Bounds | None, allowed: _Bounds) -> bool:
 
 
 def _folded(node: ast.expr, constants: dict[str, int]) -> int | None:
+    """Return what MicroPython's compiler makes of an expression without variables."""
     match node:
         case ast.Constant(value=value) if type(value) is int:
             return value
