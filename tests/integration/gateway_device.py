@@ -128,8 +128,8 @@ class LinkDevice(asyncio.DatagramProtocol):
         self.session.set_muted(True, self.out.timestamp, now_ms())
         self._settle()
 
-    def send_frame(self, samples: np.ndarray, is_marked: bool = False) -> None:
-        """Send 320 samples, the way that is taken."""
+    def send_frame(self, samples: np.ndarray, is_marked: bool = False) -> bytes:
+        """Send 320 samples, the way that is taken, and return the payload that they became."""
         if self.codec == "l16":
             payload = samples.astype(">i2").tobytes()
         else:
@@ -137,6 +137,7 @@ class LinkDevice(asyncio.DatagramProtocol):
         header = bytearray(12)
         self.out.write_header_into(header, is_marked)
         self.send_packet(bytes(header) + payload)
+        return payload
 
     def send_packet(self, packet: bytes) -> None:
         """Send a plain packet, the way that is taken."""
@@ -146,18 +147,24 @@ class LinkDevice(asyncio.DatagramProtocol):
         else:
             self._sending(self.socket.send_bytes(b"\1" + packet))
 
-    async def speak(self, samples: np.ndarray) -> None:
-        """Press, say it in real time, release."""
+    async def speak(self, samples: np.ndarray) -> list[bytes]:
+        """Press, say it in real time, release; return the payloads that were sent."""
+        payloads = []
         self.press()
         begun_s = time.monotonic()
         for n, start in enumerate(range(0, len(samples) - FRAME_SAMPLES + 1, FRAME_SAMPLES)):
             await asyncio.sleep(max(0.0, begun_s + n * FRAME_S - time.monotonic()))
-            self.send_frame(samples[start : start + FRAME_SAMPLES], is_marked=n == 0)
+            payloads.append(self.send_frame(samples[start : start + FRAME_SAMPLES], is_marked=n == 0))
         self.release()
+        return payloads
+
+    def payloads_heard(self, since: int = 0) -> list[bytes]:
+        """Return what the packets that came hold, without their padding."""
+        return [packet[12 : rtp.payload_end(packet, len(packet))] for packet, _ in self.heard[since:]]
 
     def samples_heard(self, since: int = 0) -> np.ndarray:
         """Return what came, in the order in which it came."""
-        payloads = [packet[12:] for packet, _ in self.heard[since:]]
+        payloads = self.payloads_heard(since)
         if self.codec == "l16":
             return np.frombuffer(b"".join(payloads), ">i2").astype(np.int16)
         decoder = OpusDecoder()

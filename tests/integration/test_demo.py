@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from pressroom_host.demo import speech
+from pressroom_host.demo import codec_line, speech
 
 COMMAND = (sys.executable, "-m", "pressroom_host.cli.main", "demo")
 RECORDINGS = Path(speech.__file__).parent / "recordings"
@@ -57,7 +57,12 @@ def test_every_turn_goes_from_press_to_packet_to_parrot_to_release_to_answer(run
 
 def test_the_report_tells_losses_codec_and_memory(run):
     _, _, report = run
-    assert report["codec"] == "l16 up, l16 down"
+    assert codec_line.line(report["codec"]) == "opus 32 kbit/s: up passed through, down transcoded"
+    up, dn = report["codec"]["up"], report["codec"]["dn"]
+    assert (up["name"], dn["name"]) == ("opus", "opus")
+    assert up["bitrate_bps"] == 32_000
+    assert up["n_passed"] == report["board"]["n_sent"] and up["n_transcoded"] == 0
+    assert dn["n_passed"] == 0 and dn["n_transcoded"] >= report["board"]["n_played"] > 500
     assert report["board"]["n_metered"] > 500
     assert report["allocated_bytes_per_frame"] < 1
     assert [turn["n_lost"] for turn in report["turns"]] == [0, 0, 0]

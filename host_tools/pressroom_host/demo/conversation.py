@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from pressroom_host.demo import measure
+from pressroom_host.demo import codec_line, measure
 from pressroom_host.demo.house import House
 from pressroom_host.demo.parrot_process import ParrotFailed, ParrotProcess
 from pressroom_host.demo.speech import Speech
@@ -39,7 +39,7 @@ class Conversation:
 
     turns: list[Turn]
     counters: dict[str, int]  # the board's own
-    codec: str
+    codec: dict[str, dict[str, Any]]  # see codec_line.py
     began_s: float
     took_s: float
 
@@ -82,7 +82,8 @@ async def hold(house: House, speeches: list[Speech], tell: Tell) -> Conversation
         for number, speech in enumerate(speeches, 1):
             turns.append(await stage.play(Turn(number, speech)))
         counters = await house.next_counters(_STATS_TIMEOUT_S)
-        codec = f"{house.bridge.codec_up} up, {house.bridge.codec_down} down"
+        bridge = house.bridge
+        codec = codec_line.as_json(bridge.codec_up, bridge.codec_down, bridge.stats)
     return Conversation(turns, counters, codec, began_s, time.monotonic() - began_s)
 
 

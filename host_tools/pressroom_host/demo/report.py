@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pressroom_host.demo import timeline_svg
+from pressroom_host.demo import codec_line, timeline_svg
 from pressroom_host.demo.conversation import Conversation
 from pressroom_host.demo.turn import Turn
 
@@ -50,7 +50,7 @@ def table(conversation: Conversation) -> tuple[list[str], list[list[str]]]:
         [name, value, *("" for _ in turns[1:])]
         for name, value in (
             ("frames late, lost, dropped, inserted", _counts(conversation.counters)),
-            ("codec of the link", conversation.codec),
+            ("codec of the link", codec_line.line(conversation.codec)),
             ("allocated by the board per frame", "not measured" if allocated is None else f"{allocated:.3g} bytes"),
         )
     ]

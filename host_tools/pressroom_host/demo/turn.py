@@ -33,7 +33,6 @@ class Turn:
     n_packets: int = 0  # of the board's track in the room
     n_lost: int = 0  # both ways
     n_late: int = 0
-    codec: str = ""
     problems: list[str] = field(default_factory=list)  # what went wrong besides what was heard
 
     @property
@@ -74,7 +73,6 @@ class Turn:
             "n_packets": self.n_packets,
             "n_lost": self.n_lost,
             "n_late": self.n_late,
-            "codec": self.codec,
             "events_s": {name: round(self.times_s[name] - zero_s, 4) for name in EVENTS if name in self.times_s},
         }
 
