@@ -20,7 +20,7 @@ import ast
 import contextlib
 import operator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pressroom_host.errors import UserError
 
@@ -56,6 +56,9 @@ _INSTEAD = {
     ast.Raise: "a result that the caller looks at",
     ast.Assert: "a check in the caller",
 }
+
+
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 class NotWidenable(UserError):
@@ -139,15 +142,15 @@ class _Function:
                 self.block(node.body)
                 self.block(node.orelse)
             case ast.Return(value=ast.expr() as value):
-                self.edit(node, ast.Return(self.seen(value).node))
+                self.edit(node, _with(node, value=self.seen(value).node))
             case ast.Expr(value=ast.Call() as call):
-                self.edit(node, ast.Expr(self.value(call).node))
+                self.edit(node, _with(node, value=self.value(call).node))
             case ast.Assign():
                 stored = self.value(node.value)
                 if any(isinstance(target, ast.Name) for target in node.targets):
                     stored = self.cut(self.not_address(stored))
                 targets = [self.target(target, stored) for target in node.targets]
-                self.edit(node, ast.Assign(targets, stored.node, lineno=0))
+                self.edit(node, _with(node, targets=targets, value=stored.node))
             case ast.AugAssign():
                 self.augmented(node)
             case _:
@@ -156,17 +159,17 @@ class _Function:
     def augmented(self, node: ast.AugAssign) -> None:
         match node.target:
             case ast.Name() as target:
-                result = self.binary(ast.Name(target.id, ast.Load()), node)
+                result = self.binary(ast.BinOp(ast.Name(target.id, ast.Load()), node.op, node.value))
                 whole = self.cut(result)
                 if whole is result and isinstance(result.node, ast.BinOp):
-                    self.edit(node, ast.AugAssign(target, node.op, result.node.right))
+                    self.edit(node, _with(node, value=result.node.right))
                 else:
-                    self.edit(node, ast.Assign([target], whole.node, lineno=0))
+                    self.edit(node, ast.Assign([target], whole.node, lineno=node.lineno))
             case ast.Subscript() as target:
                 if isinstance(node.op, (ast.RShift, ast.FloorDiv, ast.Mod)):  # these would want the load cut
                     raise self.refusal(node, ast.unparse(node), "load and store apart, as in p[i] = p[i] >> n")
                 right = self.count(node.value) if isinstance(node.op, ast.LShift) else self.number(node.value)
-                self.edit(node, ast.AugAssign(self.element(target), node.op, right.node))
+                self.edit(node, _with(node, target=self.element(target), value=right.node))
             case target:
                 raise self.refusal(target, type(target).__name__)
 
@@ -182,17 +185,17 @@ class _Function:
         raise self.refusal(node, f"a store into {type(node).__name__}")
 
     def edit(self, old: ast.AST, new: ast.AST) -> None:
-        if ast.unparse(old) != (text := ast.unparse(new)):
-            self._edits.append((old, text))
+        if new is not old:
+            self._edits.append((old, ast.unparse(new)))
 
     # Expressions.
 
     def condition(self, node: ast.expr) -> ast.expr:
         match node:
             case ast.BoolOp():
-                return ast.BoolOp(node.op, [self.condition(value) for value in node.values])
+                return _with(node, values=[self.condition(value) for value in node.values])
             case ast.UnaryOp(op=ast.Not()):
-                return ast.UnaryOp(node.op, self.condition(node.operand))
+                return _with(node, operand=self.condition(node.operand))
         return self.seen(node).node
 
     def value(self, node: ast.expr) -> _Value:
@@ -215,19 +218,20 @@ class _Function:
                 operand = self.number(node.operand)
                 start = 0 if isinstance(node.op, ast.USub) else -1  # ~x is -1 - x
                 bounds = _bounds(ast.Sub(), (start, start), operand.bounds)
-                return _Value(ast.UnaryOp(node.op, operand.node), operand.type, bounds)
+                return _Value(_with(node, operand=operand.node), operand.type, bounds)
             case ast.BinOp():
-                return self.binary(node.left, node)
+                return self.binary(node)
             case ast.Compare(ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE() | ast.Eq() | ast.NotEq()]):
                 left, right = self.value(node.left), self.value(node.comparators[0])
                 if not left.type == right.type == _ADDRESS:
                     left, right = self.cut(self.is_number(left)), self.cut(self.is_number(right))
-                return _Value(ast.Compare(left.node, node.ops, [right.node]), _BOOL, _RANGE[_BOOL])
+                return _Value(_with(node, left=left.node, comparators=[right.node]), _BOOL, _RANGE[_BOOL])
             case ast.IfExp():
                 test, body, other = self.condition(node.test), self.seen(node.body), self.seen(node.orelse)
                 if body.type != other.type:
                     raise self.refusal(node, f"a choice of {body.type} and {other.type}", "one type")
-                return _Value(ast.IfExp(test, body.node, other.node), body.type, _RANGE.get(body.type))
+                choice = _with(node, test=test, body=body.node, orelse=other.node)
+                return _Value(choice, body.type, _RANGE.get(body.type))
             case ast.Subscript():
                 element = self.element(node)
                 return _Value(element, _INT, _LOADED[self.value(node.value).type])
@@ -238,32 +242,30 @@ class _Function:
                     return self.cast(node, called)
         raise self.refusal(node, type(node).__name__)
 
-    def binary(self, left_node: ast.expr, node: ast.BinOp | ast.AugAssign) -> _Value:
-        """Return what `left op right` becomes."""
-        right_node = node.right if isinstance(node, ast.BinOp) else node.value
-        op = node.op
-        left = self.value(left_node)
-        if left.type == _ADDRESS and isinstance(op, (ast.Add, ast.Sub)):
-            return _Value(ast.BinOp(left.node, op, self.signed(right_node).node), _ADDRESS)
+    def binary(self, node: ast.BinOp) -> _Value:
+        left = self.value(node.left)
+        if left.type == _ADDRESS and isinstance(node.op, (ast.Add, ast.Sub)):
+            return _Value(_with(node, left=left.node, right=self.signed(node.right).node), _ADDRESS)
         left = self.is_number(left)
-        match op:
+        match node.op:
             case ast.LShift():
-                right = self.count(right_node)
+                right = self.count(node.right)
             case ast.RShift():
-                left, right = self.cut(left), self.count(right_node)
+                left, right = self.cut(left), self.count(node.right)
             case ast.FloorDiv() | ast.Mod():
-                left, right = self.cut(left), self.signed(right_node)
+                left, right = self.cut(left), self.signed(node.right)
             case ast.Add() | ast.Sub() | ast.Mult() | ast.BitAnd() | ast.BitOr() | ast.BitXor():
-                right = self.number(right_node)
+                right = self.number(node.right)
             case _:
-                raise self.refusal(node, f"the operator {type(op).__name__}")
-        return _Value(ast.BinOp(left.node, op, right.node), left.type, _bounds(op, left.bounds, right.bounds))
+                raise self.refusal(node, f"the operator {type(node.op).__name__}")
+        result = _with(node, left=left.node, right=right.node)
+        return _Value(result, left.type, _bounds(node.op, left.bounds, right.bounds))
 
     def element(self, node: ast.Subscript) -> ast.Subscript:
         pointer = self.value(node.value)
         if pointer.type not in _LOADED:
             raise self.refusal(node, f"an index into type {pointer.type}", "a pointer: w = ptr32(words)")
-        return ast.Subscript(pointer.node, self.index(node.slice), node.ctx)
+        return _with(node, value=pointer.node, slice=self.index(node.slice))
 
     def index(self, node: ast.expr) -> ast.expr:
         """Cut the terms of a sum and not the sum: one that leaves 32 bits leaves every buffer too."""
@@ -272,7 +274,7 @@ class _Function:
             and isinstance(node.op, (ast.Add, ast.Sub))
             and _folded(node, self._constants) is None
         ):
-            return ast.BinOp(self.index(node.left), node.op, self.index(node.right))
+            return _with(node, left=self.index(node.left), right=self.index(node.right))
         return self.signed(node).node
 
     def call(self, node: ast.Call) -> _Value:
@@ -283,11 +285,11 @@ class _Function:
         for argument in arguments:
             if argument.type in _LOADED:
                 raise self.refusal(node, "a pointer as an argument", "the buffer itself")
-        return _Value(ast.Call(node.func, [argument.node for argument in arguments], []), _OBJECT)
+        return _Value(_with(node, args=[argument.node for argument in arguments]), _OBJECT)
 
     def cast(self, node: ast.Call, to: str) -> _Value:
         value = self.value(node.args[0])
-        new = ast.Call(node.func, [value.node], [])
+        new = _with(node, args=[value.node])
         is_integer = value.type in _RANGE
         if to in _LOADED and not is_integer:
             return _Value(new, to)
@@ -406,6 +408,17 @@ def _constants(tree: ast.Module) -> dict[str, int]:
 
 def _is_viper(function: ast.FunctionDef) -> bool:
     return any(ast.unparse(decorator) == "micropython.viper" for decorator in function.decorator_list)
+
+
+def _with(node: _Node, **fields: Any) -> _Node:
+    """Return the node with these fields: itself if they are the ones it has."""
+    old = {name: getattr(node, name) for name in fields}
+    same = [a is b for name in fields for a, b in zip(_listed(old[name]), _listed(fields[name]), strict=True)]
+    return node if all(same) else type(node)(**{**vars(node), **fields})
+
+
+def _listed(field: Any) -> list[Any]:
+    return field if isinstance(field, list) else [field]
 
 
 def _span(node: ast.AST) -> tuple[int, int, int, int]:
