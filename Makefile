@@ -1,7 +1,7 @@
 # What you can do here. `make demo` is the place to begin; nothing needs root, hardware, an account or a compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-long lint bench lock clean help
+.PHONY: demo test test-long lint bench firmware lock clean help
 
 # Name a Python yourself with `make PYTHON=/path/to/python3.12 demo`; otherwise the first that fits is taken.
 ifndef PYTHON
@@ -32,6 +32,9 @@ lint: $(INSTALLED)  ## Style, types and import rules
 
 bench: $(INSTALLED)  ## Measure the figures of the README; ARGS="--json" prints them for a program
 	@$(IN_VENV)/python tests/bench/run.py $(ARGS)
+
+firmware: $(INSTALLED)  ## Compile the firmware for every kind of chip into build/firmware/, and say how large it is
+	@$(IN_VENV)/pressroom firmware compile $(ARGS)
 
 lock: $(INSTALLED)  ## Choose the newest versions pyproject.toml allows, for every Python and system, and write them down
 	@$(IN_VENV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \

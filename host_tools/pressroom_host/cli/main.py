@@ -20,7 +20,7 @@ from pressroom_host.cli.output import print_error
 from pressroom_host.errors import UserError
 
 # In the order a newcomer meets them. Each is a file of this package, imported when it is asked for.
-COMMANDS = ("demo", "up", "gateway", "sim", "token")
+COMMANDS = ("demo", "up", "gateway", "sim", "token", "firmware")
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell counts it
 
