@@ -319,6 +319,8 @@ def decode_bands(
                         if steps > 255:
                             theta = int(decode_uniform(W, (steps >> 1) + 1, corrections)) << 1
                             theta |= int(decode_bits(W, 1))
+                            if theta > steps:  # no encoder writes it
+                                theta = steps
                         else:
                             theta = int(decode_uniform(W, steps + 1, corrections))
                     else:
@@ -480,6 +482,8 @@ def decode_bands(
                         i |= int(decode_bits(W, raw - 16)) << 16
                     else:
                         i |= int(decode_bits(W, raw))
+                    if uint(i) > uint(v):  # no encoder writes it
+                        i = v
                 if is_heard:
                     w[_INDEX] = i
                     w[_LEAF_K] = k

@@ -106,6 +106,7 @@ class Decoder:
         """Write 20 ms in place of a packet that was lost. Raises BufferSizeError."""
         _check_pcm(pcm_frame)
         w = self._w
+        w[_RANGE] = 0
         if not w[_N_LOST]:
             find_lag(w)
         extend(w, tables.WINDOW)

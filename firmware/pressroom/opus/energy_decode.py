@@ -6,9 +6,10 @@ Energies are log2 of the amplitude in Q10, less the band's mean (ENERGY_MEANS).
 import micropython
 from micropython import const
 
-_N_BITS = const(8)
+_RANGE = const(0)
 _STORAGE = const(9)
 _TELL = const(10)
+_SEED = const(13)
 _IS_TRANSIENT = const(14)
 _IS_SILENT = const(15)
 _SPREAD = const(22)
@@ -258,7 +259,11 @@ def silence(w: ptr32):
 
 @micropython.viper
 def remember(w: ptr32):
-    """Keep the energies of the last two frames for anti-collapse, and forget the bands this packet has not."""
+    """Keep the energies of the last two frames for anti-collapse, and the range, which is the next frame's seed.
+
+    The bands that this packet has not are forgotten.
+    """
+    w[_SEED] = w[_RANGE]
     last = ptr32(int(w) + 4 * _ENERGY_1)
     before = ptr32(int(w) + 4 * _ENERGY_2)
     end = w[_END_BAND]
