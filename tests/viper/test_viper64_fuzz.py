@@ -1,16 +1,16 @@
-"""sim/viper64.py: random viper functions, widened on the x64 port, compute what the chip's machine code computes.
+"""sim/viper64.py: random viper functions, widened on the x64 port, compute what the machine code of chips computes.
 
-The machine code is that of RV32IMC (an ESP32-C3), whose compiler shares its types and rules with the one for Xtensa.
 The same functions catch a rewriting that leaves out a rule.
 """
 
 import ast
 import os
 
+import chip
 import programs
 import pytest
-import rv32
 import x64
+from tests.opus.machines.rv32 import Rv32
 
 from pressroom_host.sim import viper64
 from pressroom_host.sim.viper64 import _Function, _Value
@@ -32,17 +32,17 @@ def _needs_micropython():
 
 
 @pytest.mark.parametrize("seed", range(N_FILES))
-def test_widened_code_computes_what_the_chip_does(seed, tmp_path):
+def test_widened_code_computes_what_a_chip_does(seed, machine, tmp_path):
     source, calls = programs.module(seed, N_FUNCTIONS), calls_of(seed)
-    widened, chip = x64.run(source, calls, tmp_path), rv32.run(source, calls)
-    assert [(call, w, c) for call, w, c in zip(calls, widened, chip, strict=True) if w != c] == []
-    assert len({result for result, _ in chip}) > len(calls) // 4  # the functions do compute something
+    widened, by_chip = x64.run(source, calls, tmp_path), chip.run(source, calls, machine)
+    assert [(call, w, c) for call, w, c in zip(calls, widened, by_chip, strict=True) if w != c] == []
+    assert len({result for result, _ in by_chip}) > len(calls) // 4  # the functions do compute something
 
 
 @pytest.fixture(scope="module")
 def by_the_chip():
     source, calls = programs.module(0, N_FUNCTIONS), calls_of(0)
-    return source, calls, rv32.run(source, calls)
+    return source, calls, chip.run(source, calls, Rv32())
 
 
 def test_code_that_is_not_widened_computes_something_else(by_the_chip, tmp_path, monkeypatch):
@@ -114,8 +114,8 @@ def test_bounds_that_promise_too_much_are_caught(operation, by_the_chip, tmp_pat
 
 def differs(by_the_chip, folder):
     """Return whether the rewriting as it is now makes code that computes anything else than the chip."""
-    source, calls, chip = by_the_chip
+    source, calls, results = by_the_chip
     try:
-        return x64.run(source, calls, folder) != chip
+        return x64.run(source, calls, folder) != results
     except x64.Failed:  # a wild store, say
         return True

@@ -4,7 +4,7 @@ On the chip viper's integers wrap at 32 bits and a `ptr32` loads a signed word; 
 has no sign. widen() changes the text of viper functions, and leaves every line where it was, such that:
 
  1. A local, an argument, a result and whatever is compared, divided, shifted right or tested hold 32 bits, extended to
-    64: `x << 32 >> 32` does it for int, and for uint, whose `>>` is logical. `+ - * << & | ^ ~` need only the low 32
+    64: `x << 32 >> 32` does it for int, and for uint, whose `>>` is logical. `+ - * << & | ^` need only the low 32
     bits of what they are given, and may leave anything above.
  2. That cut is left out where the bounds of a value prove that it changes nothing.
  3. Stores through a pointer cut by themselves; words loaded through a ptr32 have no sign yet.
@@ -214,11 +214,14 @@ class _Function:
                 if (of_type := self._types.get(node.id)) is None:
                     raise self.refusal(node, f"the global name {node.id}", "an argument")
                 return _Value(node, of_type, _RANGE.get(of_type))
-            case ast.UnaryOp(op=ast.USub() | ast.Invert()):
+            case ast.UnaryOp(op=ast.USub()):
                 operand = self.number(node.operand)
-                start = 0 if isinstance(node.op, ast.USub) else -1  # ~x is -1 - x
-                bounds = _bounds(ast.Sub(), (start, start), operand.bounds)
+                bounds = _bounds(ast.Sub(), (0, 0), operand.bounds)
                 return _Value(_with(node, operand=operand.node), operand.type, bounds)
+            case ast.UnaryOp(op=ast.Invert()):  # emit_native_unary_op loads -1 into a register that may be in use
+                raise self.refusal(
+                    node, f"{ast.unparse(node)}, of which the Xtensa compiler makes wrong code,", "-1 ^ x"
+                )
             case ast.BinOp():
                 return self.binary(node)
             case ast.Compare(ops=[ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE() | ast.Eq() | ast.NotEq()]):
