@@ -27,10 +27,10 @@ _MAX_FINE_BITS = const(8)
 
 
 @micropython.viper
-def allocate(W, code_bit, corrections, edges: ptr8, table: ptr8, caps: ptr32, log_n: ptr8):
+def allocate(W, code_skip, code, code_flag, edges: ptr8, table: ptr8, caps: ptr32, log_n: ptr8):
     """Fill _PULSES, _FINE_BITS, _FINE_PRIORITY, _BALANCE and _CODED; needs _BOOST, _TRIM and _TELL.
 
-    code_bit(W, 1, corrections) codes whether the skipping of bands ends here, 1 bit, and returns it.
+    code_skip(W, code, code_flag) codes whether the skipping of bands ends here, and returns it.
     """
     w = ptr32(W)
     low = ptr32(int(w) + 4 * _LOW)
@@ -166,7 +166,7 @@ def allocate(W, code_bit, corrections, edges: ptr8, table: ptr8, caps: ptr32, lo
         if least < 16:
             least = 16
         if v >= least:
-            if int(code_bit(W, 1, corrections)):
+            if int(code_skip(W, code, code_flag)):
                 break
             used += 8
             v -= 8

@@ -26,6 +26,11 @@ _END_BAND = const(31)
 _OLD_ENERGY = const(32)
 _COLLAPSE = const(80)
 _PULSES = const(104)
+_RAW_BITS = const(221)
+_RAW_VALUE = const(222)
+_SYMBOL_LOW = const(245)
+_SYMBOL_HIGH = const(246)
+_SYMBOL_TOTAL = const(247)
 _STACK = const(248)
 _TF = const(296)
 _SPECTRUM = const(640)
@@ -150,6 +155,36 @@ def fold(W, square_root, has_source: int, source: int):
 
 
 @micropython.viper
+def prepare(W, haar, interleave, order, source: int, n: int, joined: int, parted: int):
+    """Copy what a band folds to _BAND, and change its resolution as the band's own (section 4.3.4.5)."""
+    w = ptr32(W)
+    p = ptr32(int(w) + (source << 2))
+    q = ptr32(int(w) + 4 * _BAND)
+    i = n
+    while i:
+        q[0] = p[0]
+        p = ptr32(int(p) + 4)
+        q = ptr32(int(q) + 4)
+        i -= 1
+    while i < joined:
+        haar(W, _BAND, n >> i, 1 << i)
+        i += 1
+    n_blocks = 1
+    is_hadamard = 1
+    if w[_IS_TRANSIENT]:
+        n_blocks = 8 >> joined
+        is_hadamard = 0
+    per_block = n // n_blocks
+    while parted:
+        haar(W, _BAND, per_block, n_blocks)
+        n_blocks <<= 1
+        per_block >>= 1
+        parted -= 1
+    if n_blocks > 1:
+        interleave(W, order, _BAND, per_block >> joined, n_blocks << joined, is_hadamard, 0)
+
+
+@micropython.viper
 def decode_bands(
     W,
     find,
@@ -158,14 +193,14 @@ def decode_bands(
     decode_bits,
     square_root,
     unpulse,
+    prepare,
     fold,
     haar,
     interleave,
-    corrections,
+    order,
     cosines,
     pvq_u,
     pvq_rows,
-    order,
     edges: ptr8,
     log_n: ptr8,
     cache_index: ptr32,
@@ -174,7 +209,7 @@ def decode_bands(
     join: ptr8,
     part: ptr8,
 ):
-    """Decode the shape of every band into _SPECTRUM. The last twelve are tables of tables.py."""
+    """Decode the shape of every band into _SPECTRUM. The last eleven are tables of tables.py."""
     w = ptr32(W)
     U = ptr32(pvq_u)
     rows = ptr32(pvq_rows)
@@ -241,46 +276,32 @@ def decode_bands(
                 fill |= w[_COLLAPSE + i]
                 i += 1
         at = _SPECTRUM + band_at
-        # Changes of resolution: what is folded goes through them too (section 4.3.4.5).
+        # Changes of resolution. What is folded goes through them too, but most bands fold nothing: see `prepare`.
         joined = 0
         if tf > 0:
             joined = tf
         per_block = n // n_blocks
-        if fold_by and is_heard and (joined or n_blocks > 1 or (tf < 0 and per_block & 1 == 0)):
-            p = ptr32(int(w) + ((at + fold_by) << 2))
-            q = ptr32(int(w) + 4 * _BAND)
-            i = n
-            while i:
-                q[0] = p[0]
-                p = ptr32(int(p) + 4)
-                q = ptr32(int(q) + 4)
-                i -= 1
-            fold_by = _BAND - at
-        source = at + fold_by
         i = 0
         while i < joined:
-            if fold_by and is_heard:
-                haar(W, source, n >> i, 1 << i)
             fill = join[fill & 15] | (join[fill >> 4] << 2)
             i += 1
         n_blocks >>= joined
         per_block <<= joined
         parted = 0
         while per_block & 1 == 0 and tf < 0:
-            if fold_by and is_heard:
-                haar(W, source, per_block, n_blocks)
             fill |= fill << n_blocks
             n_blocks <<= 1
             per_block >>= 1
             parted += 1
             tf += 1
+        is_changed = joined + parted
+        if n_blocks > 1:
+            is_changed = 1
         band_blocks = n_blocks
         band_per_block = per_block
         is_hadamard = 1
         if is_transient:
             is_hadamard = 0
-        if n_blocks > 1 and fold_by and is_heard:
-            interleave(W, order, source, per_block >> joined, n_blocks << joined, is_hadamard, 0)
         gain = 32767
         collapse = 0  # a bit for each block that got pulses
         block = 0  # the piece's first
@@ -317,17 +338,24 @@ def decode_bands(
                     if blocks_before > 1:
                         # Blocks in time: every angle is equally likely.
                         if steps > 255:
-                            theta = int(decode_uniform(W, (steps >> 1) + 1, corrections)) << 1
-                            theta |= int(decode_bits(W, 1))
+                            w[_SYMBOL_TOTAL] = (steps >> 1) + 1
+                            decode_uniform(W)
+                            w[_RAW_BITS] = 1
+                            decode_bits(W)
+                            theta = (w[_SYMBOL_LOW] << 1) | w[_RAW_VALUE]
                             if theta > steps:  # no encoder writes it
                                 theta = steps
                         else:
-                            theta = int(decode_uniform(W, steps + 1, corrections))
+                            w[_SYMBOL_TOTAL] = steps + 1
+                            decode_uniform(W)
+                            theta = w[_SYMBOL_LOW]
                     else:
                         # Halves of a spectrum: a triangle, whose inverse is a square root.
                         half = steps >> 1
                         whole = (half + 1) * (half + 1)
-                        i = int(find(W, whole))
+                        w[_SYMBOL_TOTAL] = whole
+                        find(W)
+                        i = w[_SYMBOL_LOW]
                         if i < (half * (half + 1)) >> 1:
                             theta = (int(square_root(8 * i + 1)) - 1) >> 1
                             v = theta + 1
@@ -336,7 +364,9 @@ def decode_bands(
                             theta = (2 * (steps + 1) - int(square_root(8 * (whole - i - 1) + 1))) >> 1
                             v = steps + 1 - theta
                             i = whole - ((v * (v + 1)) >> 1)
-                        narrow(W, i, i + v, whole, corrections)
+                        w[_SYMBOL_LOW] = i
+                        w[_SYMBOL_HIGH] = i + v
+                        narrow(W)
                     theta = (theta << 14) // steps
                 told = w[_TELL] - told
                 bits -= told
@@ -474,14 +504,22 @@ def decode_bands(
                 while i:
                     raw += 1
                     i >>= 1
-                i = int(decode_uniform(W, int(uint(v) >> raw) + 1, corrections))
+                w[_SYMBOL_TOTAL] = int(uint(v) >> raw) + 1
+                decode_uniform(W)
+                i = w[_SYMBOL_LOW]
                 if raw:
                     i <<= raw
+                    w[_RAW_BITS] = raw
                     if raw > 16:
-                        i |= int(decode_bits(W, 16))
-                        i |= int(decode_bits(W, raw - 16)) << 16
+                        w[_RAW_BITS] = 16
+                        decode_bits(W)
+                        i |= w[_RAW_VALUE]
+                        w[_RAW_BITS] = raw - 16
+                        decode_bits(W)
+                        i |= w[_RAW_VALUE] << 16
                     else:
-                        i |= int(decode_bits(W, raw))
+                        decode_bits(W)
+                        i |= w[_RAW_VALUE]
                     if uint(i) > uint(v):  # no encoder writes it
                         i = v
                 if is_heard:
@@ -503,6 +541,11 @@ def decode_bands(
                         p = ptr32(int(p) + 4)
                         i -= 1
                 else:
+                    if fold_by and is_changed:
+                        i = _SPECTRUM + band_at
+                        prepare(W, haar, interleave, order, i + fold_by, band_n, joined, parted)
+                        fold_by = _BAND - i
+                        is_changed = 0
                     fold(W, square_root, fold_by, at + fold_by)
             if depth == _STACK:
                 break

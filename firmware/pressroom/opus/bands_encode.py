@@ -10,8 +10,6 @@ from micropython import const
 
 _STORAGE = const(9)
 _TELL = const(10)
-_IS_TRANSIENT = const(14)
-_N_BLOCKS = const(18)
 _BALANCE = const(20)
 _CODED = const(21)
 _SPREAD = const(22)
@@ -20,14 +18,17 @@ _LEAF_N = const(26)
 _LEAF_K = const(27)
 _INDEX = const(28)
 _N_VECTORS = const(29)
-_ANTI_COLLAPSE = const(30)
 _PULSES = const(104)
+_RAW_BITS = const(221)
+_RAW_VALUE = const(222)
+_SYMBOL_LOW = const(245)
+_SYMBOL_HIGH = const(246)
+_SYMBOL_TOTAL = const(247)
 _STACK = const(248)
 _SPECTRUM = const(640)
-_SCRATCH = const(1464)
 
 _N_BANDS = const(17)
-_ENTRY_WORDS = const(9)
+_ENTRY_WORDS = const(7)
 
 
 @micropython.viper
@@ -38,7 +39,6 @@ def encode_bands(
     rotate,
     search,
     square_root,
-    corrections,
     cosines,
     pvq_u,
     rows,
@@ -48,12 +48,11 @@ def encode_bands(
     cache_bits: ptr8,
     exp2: ptr32,
 ):
-    """Encode the shape of every band. The last nine are tables of tables.py."""
+    """Encode the shape of every band. The last eight are tables of tables.py."""
     w = ptr32(W)
-    total = (w[_STORAGE] << 6) - w[_ANTI_COLLAPSE]
+    total = w[_STORAGE] << 6
     balance = w[_BALANCE]
     coded = w[_CODED]
-    is_transient = w[_IS_TRANSIENT]
     band = 0
     while band < _N_BANDS:
         # Section 4.3.4: the band's bits, and a third of what the bands before have left.
@@ -80,29 +79,6 @@ def encode_bands(
                 bits = 0
         at = _SPECTRUM + (edges[band] << 3)
         n = (edges[band + 1] - edges[band]) << 3
-        n_blocks = 1
-        if is_transient:
-            # Block after block instead of bin after bin.
-            n_blocks = 8
-            p = ptr32(int(w) + (at << 2))
-            q = ptr32(int(w) + 4 * _SCRATCH)
-            i = 0
-            while i < n:
-                q[0] = p[0]
-                p = ptr32(int(p) + 4)
-                q = ptr32(int(q) + 4)
-                i += 1
-            p = ptr32(int(w) + (at << 2))
-            j = 0
-            while j < 8:
-                q = ptr32(int(w) + 4 * _SCRATCH + (j << 2))
-                i = n >> 3
-                while i:
-                    p[0] = q[0]
-                    p = ptr32(int(p) + 4)
-                    q = ptr32(int(q) + 32)
-                    i -= 1
-                j += 1
         level = 3
         depth = _STACK
         while True:
@@ -111,8 +87,6 @@ def encode_bands(
                 # Split (section 4.3.4.4). The resolution of the angle comes from the bits there are.
                 n >>= 1
                 level -= 1
-                blocks_before = n_blocks
-                n_blocks = (n_blocks + 1) >> 1
                 cap = log_n[band] + (level << 3)
                 j = 2 * n - 1
                 i = bits + j * ((cap >> 1) - 4)
@@ -133,48 +107,46 @@ def encode_bands(
                 if steps > 1:
                     # The angle whose tangent is the ratio of the halves' norms; 16384 is a right angle.
                     p = ptr32(int(w) + (at << 2))
-                    mid = 0
+                    mid = 1
                     side = 0
                     i = n
                     while i:
                         v = p[0]
-                        mid += (v * v) >> 4
+                        mid += (v * v) >> 8
                         v = p[n]
-                        side += (v * v) >> 4
+                        side += (v * v) >> 8
                         p = ptr32(int(p) + 4)
                         i -= 1
-                    mid = int(square_root(mid))
-                    side = int(square_root(side))
-                    if side < mid:
-                        i = (side << 15) // mid
-                    elif side:
-                        i = (mid << 15) // side
+                    i = side
+                    v = mid
+                    if side > mid:
+                        i = mid
+                        v = side
+                    while v >> 16:
+                        v >>= 4
+                        i >>= 4
+                    i = int(square_root(((i << 14) // v) << 14)) << 1
                     v = -11943 + ((i * 4936) >> 15)
                     v = -21 + ((i * v) >> 15)
                     v = 32767 + ((i * v) >> 15)
                     v = (i * v) >> 15
                     theta = (v * 20861) >> 16
-                    if side >= mid and side:
+                    if side > mid:
                         theta = 16384 - theta
                     theta = (theta * steps + 8192) >> 14
-                    if blocks_before > 1:
-                        # Blocks in time: every angle is equally likely.
-                        if steps > 255:
-                            encode(W, theta >> 1, (theta >> 1) + 1, (steps >> 1) + 1, corrections)
-                            encode_bits(W, theta & 1, 1)
-                        else:
-                            encode(W, theta, theta + 1, steps + 1, corrections)
+                    # Halves of a spectrum: a triangle, since both mostly have energy.
+                    half = steps >> 1
+                    whole = (half + 1) * (half + 1)
+                    if theta <= half:
+                        v = theta + 1
+                        i = (theta * (theta + 1)) >> 1
                     else:
-                        # Halves of a spectrum: a triangle, since both mostly have energy.
-                        half = steps >> 1
-                        whole = (half + 1) * (half + 1)
-                        if theta <= half:
-                            v = theta + 1
-                            i = (theta * (theta + 1)) >> 1
-                        else:
-                            v = steps + 1 - theta
-                            i = whole - ((v * (v + 1)) >> 1)
-                        encode(W, i, i + v, whole, corrections)
+                        v = steps + 1 - theta
+                        i = whole - ((v * (v + 1)) >> 1)
+                    w[_SYMBOL_LOW] = i
+                    w[_SYMBOL_HIGH] = i + v
+                    w[_SYMBOL_TOTAL] = whole
+                    encode(W)
                     theta = (theta << 14) // steps
                 told = w[_TELL] - told
                 bits -= told
@@ -203,14 +175,6 @@ def encode_bands(
                     v = (16384 + side * (((16384 - 2597 * side) >> 15) + 7932)) >> 15
                     i = (16384 + mid * (((16384 - 2597 * mid) >> 15) + 7932)) >> 15
                     delta = (16384 + ((n - 1) << 7) * ((j << 11) + v - i)) >> 15
-                    if blocks_before > 1:
-                        # In time the later half is masked by the earlier, but not the other way round.
-                        if theta > 8192:
-                            delta -= delta >> (4 - level)
-                        else:
-                            delta += (n << 3) >> (5 - level)
-                            if delta > 0:
-                                delta = 0
                 mid = (bits - delta) >> 1
                 if bits < delta:
                     mid = 0
@@ -225,7 +189,6 @@ def encode_bands(
                 p[2] = n
                 p[3] = level
                 p[5] = left
-                p[7] = n_blocks
                 if mid >= side:
                     p[0] = at + n
                     p[1] = side
@@ -277,7 +240,6 @@ def encode_bands(
                 w[_LEAF_N] = n
                 w[_LEAF_K] = k
                 if w[_SPREAD] and 2 * k < n:
-                    w[_N_BLOCKS] = n_blocks
                     rotate(W, cosines)
                 search(W, 0, W, pvq_u, rows)
                 # Section 5.1.3: of a number up to V - 1 the top 8 bits are a symbol, the rest raw.
@@ -288,17 +250,21 @@ def encode_bands(
                 while i:
                     raw += 1
                     i >>= 1
+                i = int(uint(j) >> raw)
+                w[_SYMBOL_LOW] = i
+                w[_SYMBOL_HIGH] = i + 1
+                w[_SYMBOL_TOTAL] = int(uint(v) >> raw) + 1
+                encode(W)
+                if raw > 16:
+                    w[_RAW_VALUE] = j & 65535
+                    w[_RAW_BITS] = 16
+                    encode_bits(W)
+                    j = int(uint(j) >> 16)
+                    raw -= 16
                 if raw:
-                    v = int(uint(v) >> raw)
-                    i = int(uint(j) >> raw)
-                    encode(W, i, i + 1, v + 1, corrections)
-                    if raw > 16:
-                        encode_bits(W, j & 65535, 16)
-                        encode_bits(W, (j >> 16) & ((1 << (raw - 16)) - 1), raw - 16)
-                    else:
-                        encode_bits(W, j & ((1 << raw) - 1), raw)
-                else:
-                    encode(W, j, j + 1, v + 1, corrections)
+                    w[_RAW_VALUE] = j & ((1 << raw) - 1)
+                    w[_RAW_BITS] = raw
+                    encode_bits(W)
             if depth == _STACK:
                 break
             depth -= _ENTRY_WORDS
@@ -307,7 +273,6 @@ def encode_bands(
             bits = p[1]
             n = p[2]
             level = p[3]
-            n_blocks = p[7]
             v = p[4] - (p[5] - left)
             if v > 24 and p[6] != 0:
                 bits += v - 24

@@ -8,7 +8,7 @@ from micropython import const
 
 from . import tables
 from .allocation import allocate
-from .bands_decode import decode_bands, fill_collapsed, fold, haar, interleave
+from .bands_decode import decode_bands, fill_collapsed, fold, haar, interleave, prepare
 from .concealment import extend, find_lag
 from .energy_decode import boosts, coarse, fine, finer, flags, remember, resolution, silence
 from .errors import BrokenPacket, BufferSizeError, UnsupportedPacket
@@ -16,7 +16,16 @@ from .fft import fft
 from .imdct import overlap, scale, unmix
 from .postfilter import deemphasise, postfilter, set_taps
 from .pvq_decode import unpulse
-from .range_decoder import begin, decode_bits, decode_flag, decode_uniform, find, narrow
+from .range_decoder import (
+    begin,
+    decode_bits,
+    decode_choice,
+    decode_flag,
+    decode_skipping,
+    decode_uniform,
+    find,
+    narrow,
+)
 from .square_root import square_root
 from .workspace import clear, decoder_workspace
 
@@ -28,8 +37,11 @@ _IS_SILENT = const(15)
 _N_LOST = const(29)
 _ANTI_COLLAPSE = const(30)
 _END_BAND = const(31)
+_RAW_BITS = const(221)
+_RAW_VALUE = const(222)
 _ENERGY_1 = const(1736)
 _ENERGY_2 = const(1760)
+_DECODER_CORRECTIONS = const(2796)
 _ALL_BANDS = const(21)
 _ABSENT = const(-28 * 1024)
 
@@ -53,6 +65,8 @@ class Decoder:
         """Forget the past: what comes next begins a stream."""
         w = self._w
         clear(w, len(w))
+        for i in range(len(tables.LOG2_CORRECTION)):
+            w[_DECODER_CORRECTIONS + i] = tables.LOG2_CORRECTION[i]
         for i in range(_ALL_BANDS):
             w[_ENERGY_1 + i] = _ABSENT
             w[_ENERGY_2 + i] = _ABSENT
@@ -83,7 +97,7 @@ class Decoder:
         w = self._w
         w[_END_BAND] = _END_BANDS[toc >> 5 & 3]
         begin(w, opus_frame, n_bytes)
-        flags(w, find, narrow, decode_uniform, decode_flag, decode_bits, tables.LOG2_CORRECTION)
+        flags(w, find, narrow, decode_choice, decode_uniform, decode_flag, decode_bits)
         if w[_IS_SILENT]:
             silence(w)
         else:
@@ -119,12 +133,11 @@ class Decoder:
 
     def _decode_spectrum(self):
         w = self._w
-        corrections = tables.LOG2_CORRECTION
         edges = tables.BAND_EDGES
-        coarse(w, find, narrow, decode_flag, corrections, tables.COARSE_PROBS)
-        resolution(w, find, narrow, decode_flag, corrections, tables.TF_SELECT)
-        boosts(w, find, narrow, decode_flag, corrections, edges, tables.CAPS, tables.TRIM_ICDF)
-        allocate(w, decode_flag, corrections, edges, tables.ALLOCATION, tables.CAPS, tables.LOG_N)
+        coarse(w, find, narrow, decode_choice, decode_flag, tables.COARSE_PROBS)
+        resolution(w, find, narrow, decode_choice, decode_flag, tables.TF_SELECT)
+        boosts(w, find, narrow, decode_flag, edges, tables.CAPS, tables.TRIM_ICDF)
+        allocate(w, decode_skipping, find, decode_flag, edges, tables.ALLOCATION, tables.CAPS, tables.LOG_N)
         fine(w, decode_bits)
         decode_bands(
             w,
@@ -134,14 +147,14 @@ class Decoder:
             decode_bits,
             square_root,
             unpulse,
+            prepare,
             fold,
             haar,
             interleave,
-            corrections,
+            tables.HADAMARD_ORDER,
             tables.ROTATION_COS,
             tables.PVQ_U,
             tables.PVQ_ROWS,
-            tables.HADAMARD_ORDER,
             edges,
             tables.LOG_N,
             tables.CACHE_INDEX,
@@ -150,7 +163,11 @@ class Decoder:
             tables.BIT_INTERLEAVE,
             tables.BIT_DEINTERLEAVE,
         )
-        is_filled = w[_ANTI_COLLAPSE] and decode_bits(w, 1)
+        is_filled = 0
+        if w[_ANTI_COLLAPSE]:
+            w[_RAW_BITS] = 1
+            decode_bits(w)
+            is_filled = w[_RAW_VALUE]
         finer(w, decode_bits)
         if is_filled:
             fill_collapsed(w, square_root, edges, tables.EXP2)

@@ -19,6 +19,11 @@ _OLD_ENERGY = const(32)
 _BOOST = const(56)
 _FINE_BITS = const(128)
 _FINE_PRIORITY = const(152)
+_RAW_BITS = const(221)
+_RAW_VALUE = const(222)
+_SYMBOL_LOW = const(245)
+_SYMBOL_HIGH = const(246)
+_SYMBOL_TOTAL = const(247)
 _TF = const(296)
 _ENERGY_1 = const(1736)
 _ENERGY_2 = const(1760)
@@ -32,7 +37,7 @@ _ABSENT = const(-28 * 1024)
 
 
 @micropython.viper
-def flags(W, find, narrow, decode_uniform, decode_flag, decode_bits, corrections):
+def flags(W, find, narrow, decode_choice, decode_uniform, decode_flag, decode_bits):
     """Decode the flags and the post-filter's parameters (table 56 and section 4.3.7.1); leaves _IS_SILENT."""
     w = ptr32(W)
     total = w[_STORAGE] << 3
@@ -41,33 +46,35 @@ def flags(W, find, narrow, decode_uniform, decode_flag, decode_bits, corrections
     filter[_NEW_GAIN] = 0
     filter[_NEW_TAPSET] = 0
     w[_IS_TRANSIENT] = 0
-    w[_IS_SILENT] = int(decode_flag(W, 15, corrections))
+    w[_IS_SILENT] = int(decode_flag(W, 15))
     if w[_IS_SILENT]:
         return
-    if ((w[_TELL] + 7) >> 3) + 16 <= total and int(decode_flag(W, 1, corrections)):
-        octave = int(decode_uniform(W, 6, corrections))
-        filter[_NEW_LAG] = (16 << octave) + int(decode_bits(W, 4 + octave)) - 1
-        filter[_NEW_GAIN] = int(decode_bits(W, 3)) + 1
+    if ((w[_TELL] + 7) >> 3) + 16 <= total and int(decode_flag(W, 1)):
+        w[_SYMBOL_TOTAL] = 6
+        decode_uniform(W)
+        octave = w[_SYMBOL_LOW]
+        w[_RAW_BITS] = 4 + octave
+        decode_bits(W)
+        filter[_NEW_LAG] = (16 << octave) + w[_RAW_VALUE] - 1
+        w[_RAW_BITS] = 3
+        decode_bits(W)
+        filter[_NEW_GAIN] = w[_RAW_VALUE] + 1
         if ((w[_TELL] + 7) >> 3) + 2 <= total:
-            at = int(find(W, 4))
-            if at < 2:
-                narrow(W, 0, 2, 4, corrections)
-            else:
-                narrow(W, at, at + 1, 4, corrections)
-                filter[_NEW_TAPSET] = at - 1
+            w[_SYMBOL_TOTAL] = 4
+            filter[_NEW_TAPSET] = int(decode_choice(W, find, narrow, 2, 3, 4))
     if ((w[_TELL] + 7) >> 3) + 3 <= total:
-        w[_IS_TRANSIENT] = int(decode_flag(W, 3, corrections))
+        w[_IS_TRANSIENT] = int(decode_flag(W, 3))
 
 
 @micropython.viper
-def coarse(W, find, narrow, decode_flag, corrections, probs: ptr8):
+def coarse(W, find, narrow, decode_choice, decode_flag, probs: ptr8):
     """Decode each band's energy in steps of 6 dB, predicted in time and frequency (section 4.3.2.1)."""
     w = ptr32(W)
     end = w[_END_BAND]
     total = w[_STORAGE] << 3
     coefficient = 16384  # alpha and beta at 20 ms, Q15
     beta = 6554
-    if ((w[_TELL] + 7) >> 3) + 3 <= total and int(decode_flag(W, 3, corrections)):
+    if ((w[_TELL] + 7) >> 3) + 3 <= total and int(decode_flag(W, 3)):
         coefficient = 0
         beta = 4915
         probs = ptr8(int(probs) + 42)
@@ -80,7 +87,9 @@ def coarse(W, find, narrow, decode_flag, corrections, probs: ptr8):
             # Laplace, with a tail of probability 1 of 32768 each.
             width = probs[2 * i] << 7
             decay = probs[2 * i + 1] << 6
-            at = int(find(W, 32767 + 1))
+            w[_SYMBOL_TOTAL] = 32768
+            find(W)
+            at = w[_SYMBOL_LOW]
             low = 0
             qi = 0
             if at >= width:
@@ -103,19 +112,18 @@ def coarse(W, find, narrow, decode_flag, corrections, probs: ptr8):
             width += low
             if width > 32768:
                 width = 32768
-            narrow(W, low, width, 32767 + 1, corrections)
+            w[_SYMBOL_LOW] = low
+            w[_SYMBOL_HIGH] = width
+            narrow(W)
         elif left >= 2:
-            at = int(find(W, 4))
-            qi = 0
-            if at < 2:
-                narrow(W, 0, 2, 4, corrections)
+            w[_SYMBOL_TOTAL] = 4
+            qi = int(decode_choice(W, find, narrow, 2, 3, 4))
+            if qi < 2:
+                qi = 0 - qi
             else:
-                narrow(W, at, at + 1, 4, corrections)
                 qi = 1
-                if at == 2:
-                    qi = -1
         elif left >= 1:
-            qi = 0 - int(decode_flag(W, 1, corrections))
+            qi = 0 - int(decode_flag(W, 1))
         old = w[_OLD_ENERGY + i]
         if old < -9216:
             old = -9216
@@ -128,7 +136,7 @@ def coarse(W, find, narrow, decode_flag, corrections, probs: ptr8):
 
 
 @micropython.viper
-def resolution(W, find, narrow, decode_flag, corrections, tf_select: ptr8):
+def resolution(W, find, narrow, decode_choice, decode_flag, tf_select: ptr8):
     """Decode each band's change of time-frequency resolution and the spread (sections 4.3.4.5, 4.3.4.3)."""
     w = ptr32(W)
     end = w[_END_BAND]
@@ -146,7 +154,7 @@ def resolution(W, find, narrow, decode_flag, corrections, tf_select: ptr8):
     i = 0
     while i < end:
         if ((w[_TELL] + 7) >> 3) + bits <= limit:
-            change ^= int(decode_flag(W, bits, corrections))
+            change ^= int(decode_flag(W, bits))
             changed |= change
         w[_TF + i] = change
         bits = 5
@@ -154,7 +162,7 @@ def resolution(W, find, narrow, decode_flag, corrections, tf_select: ptr8):
             bits = 4
         i += 1
     if limit < total and tf_select[row + changed] != tf_select[row + 2 + changed]:
-        row += 2 * int(decode_flag(W, 1, corrections))
+        row += 2 * int(decode_flag(W, 1))
     i = 0
     while i < end:
         w[_TF + i] = (tf_select[row + w[_TF + i]] ^ 128) - 128
@@ -162,22 +170,12 @@ def resolution(W, find, narrow, decode_flag, corrections, tf_select: ptr8):
     w[_SPREAD] = 2
     if ((w[_TELL] + 7) >> 3) + 4 <= total:
         # Table 59: 7, 2, 21 and 2 of 32.
-        at = int(find(W, 32))
-        if at < 7:
-            narrow(W, 0, 7, 32, corrections)
-            w[_SPREAD] = 0
-        elif at < 9:
-            narrow(W, 7, 9, 32, corrections)
-            w[_SPREAD] = 1
-        elif at < 30:
-            narrow(W, 9, 30, 32, corrections)
-        else:
-            narrow(W, 30, 32, 32, corrections)
-            w[_SPREAD] = 3
+        w[_SYMBOL_TOTAL] = 32
+        w[_SPREAD] = int(decode_choice(W, find, narrow, 7, 9, 30))
 
 
 @micropython.viper
-def boosts(W, find, narrow, decode_flag, corrections, edges: ptr8, caps: ptr32, trim_icdf: ptr8):
+def boosts(W, find, narrow, decode_flag, edges: ptr8, caps: ptr32, trim_icdf: ptr8):
     """Decode the bands' boosts and the trim of the allocation (section 4.3.3)."""
     w = ptr32(W)
     end = w[_END_BAND]
@@ -194,7 +192,7 @@ def boosts(W, find, narrow, decode_flag, corrections, edges: ptr8, caps: ptr32, 
         bits = first_bits
         boost = 0
         while w[_TELL] + (bits << 3) < total and boost < caps[i]:
-            if int(decode_flag(W, bits, corrections)) == 0:
+            if int(decode_flag(W, bits)) == 0:
                 break
             boost += quantum
             total -= quantum
@@ -205,13 +203,17 @@ def boosts(W, find, narrow, decode_flag, corrections, edges: ptr8, caps: ptr32, 
         i += 1
     w[_TRIM] = 5
     if w[_TELL] + 48 <= total:
-        at = int(find(W, 128))
+        w[_SYMBOL_TOTAL] = 128
+        find(W)
+        at = w[_SYMBOL_LOW]
         low = 0
         i = 0
         while at >= 128 - trim_icdf[i]:
             low = 128 - trim_icdf[i]
             i += 1
-        narrow(W, low, 128 - trim_icdf[i], 128, corrections)
+        w[_SYMBOL_LOW] = low
+        w[_SYMBOL_HIGH] = 128 - trim_icdf[i]
+        narrow(W)
         w[_TRIM] = i
 
 
@@ -224,8 +226,9 @@ def fine(W, decode_bits):
     while i < end:
         n_bits = w[_FINE_BITS + i]
         if n_bits > 0:
-            level = int(decode_bits(W, n_bits))
-            w[_OLD_ENERGY + i] = w[_OLD_ENERGY + i] + (((level << 10) + 512) >> n_bits) - 512
+            w[_RAW_BITS] = n_bits
+            decode_bits(W)
+            w[_OLD_ENERGY + i] = w[_OLD_ENERGY + i] + (((w[_RAW_VALUE] << 10) + 512) >> n_bits) - 512
         i += 1
 
 
@@ -241,8 +244,9 @@ def finer(W, decode_bits):
         while i < end and left >= 1:
             n_bits = w[_FINE_BITS + i]
             if n_bits < 8 and w[_FINE_PRIORITY + i] == priority:
-                level = int(decode_bits(W, 1))
-                w[_OLD_ENERGY + i] = w[_OLD_ENERGY + i] + (((level << 10) - 512) >> (n_bits + 1))
+                w[_RAW_BITS] = 1
+                decode_bits(W)
+                w[_OLD_ENERGY + i] = w[_OLD_ENERGY + i] + (((w[_RAW_VALUE] << 10) - 512) >> (n_bits + 1))
                 left -= 1
             i += 1
         priority += 1

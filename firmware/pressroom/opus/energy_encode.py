@@ -1,54 +1,36 @@
-"""The energy of the bands: measured, coded coarse with the header, then fine (RFC 6716 section 4.3.2). No I/O.
+"""The energy of the bands, and everything else before the bit allocation (RFC 6716 sections 4.3.1 to 4.3.3). No I/O.
 
-Energies are log2 of the amplitude in Q10, less the band's mean (ENERGY_MEANS). One loop encodes all that comes before
-the bit allocation, since a call costs more than most of its symbols.
+Energies are log2 of the amplitude in Q10, less the band's mean (ENERGY_MEANS). Everything is coded only while there is
+room for it, exactly as the decoder reads it.
 """
 
 import micropython
 from micropython import const
 
-_RANGE = const(0)
-_LOW = const(1)
-_HELD_BYTE = const(2)
-_N_HELD = const(3)
-_N_FRONT = const(4)
-_N_BITS = const(8)
 _STORAGE = const(9)
 _TELL = const(10)
 _SHIFT = const(12)
 _IS_INTRA = const(13)
-_IS_TRANSIENT = const(14)
 _IS_SILENT = const(15)
 _SPREAD = const(22)
 _TRIM = const(23)
-_TF_SELECT = const(24)
-_BOOSTED = const(25)
 _OLD_ENERGY = const(32)
 _BOOST = const(56)
 _ERROR = const(80)
 _FINE_BITS = const(128)
 _FINE_PRIORITY = const(152)
+_RAW_BITS = const(221)
+_RAW_VALUE = const(222)
+_SYMBOL_LOW = const(245)
+_SYMBOL_HIGH = const(246)
+_SYMBOL_TOTAL = const(247)
 _SPECTRUM = const(640)
 _ENERGY = const(960)
-_TF = const(296)
-_PACKET = const(1512)
 
 _N_BANDS = const(17)  # up to 8 kHz
 _FLOOR = const(-20 * 1024)  # of a band without a sound
+_ABSENT = const(-28 * 1024)
 _LOG2_OF_160 = const(7498)
-
-# The steps of the header loop.
-_SILENCE = const(0)
-_POSTFILTER = const(1)
-_TRANSIENT = const(2)
-_INTRA = const(3)
-_COARSE = const(4)
-_TF_CHANGE = const(21)
-_TF_CHOICE = const(38)
-_SPREADING = const(39)
-_BOOSTS = const(40)
-_TRIMMING = const(57)
-_END = const(58)
 
 
 @micropython.viper
@@ -111,323 +93,217 @@ def measure(w: ptr32, edges: ptr8, means: ptr8, log2: ptr32):
 
 
 @micropython.viper
-def header(w: ptr32, edges: ptr8, caps: ptr32, probs: ptr8, tf_select: ptr8, trim_icdf: ptr8, corrections: ptr32):
-    """Encode everything before the allocation (section 4.3, table 56): one symbol a round, totals all powers of two.
+def flags(W, encode, encode_flag):
+    """Encode silence, no comb filter, no transient, and intra, each while there is room (section 4.3, table 56)."""
+    w = ptr32(W)
+    total = w[_STORAGE] << 3
+    encode_flag(W, encode, w[_IS_SILENT], 15)
+    if w[_IS_SILENT]:
+        i = 0
+        while i < _N_BANDS:
+            w[_OLD_ENERGY + i] = _ABSENT
+            w[_ERROR + i] = 0
+            i += 1
+        return
+    if ((w[_TELL] + 7) >> 3) + 16 <= total:
+        encode_flag(W, encode, 0, 1)
+    if ((w[_TELL] + 7) >> 3) + 3 <= total:
+        encode_flag(W, encode, 0, 3)
+    if ((w[_TELL] + 7) >> 3) + 3 <= total:
+        encode_flag(W, encode, w[_IS_INTRA], 3)
+    else:
+        w[_IS_INTRA] = 0
 
-    Each symbol is coded only while bits last, as the decoder does; _OLD_ENERGY becomes what the decoder will have,
-    _ERROR what is left for fine energy, _TF and _BOOST what was coded.
+
+@micropython.viper
+def coarse(W, encode, encode_flag, probs: ptr8):
+    """Encode each band's energy in steps of 6 dB, predicted in time and frequency (section 4.3.2.1).
+
+    _OLD_ENERGY becomes what the decoder will have, _ERROR what is left for fine energy.
     """
-    r = w[_RANGE]
-    storage_bits = w[_STORAGE] << 3
-    n_bits = w[_N_BITS]  # bits used are n_bits - 32 + leading zeros of the range
-    intra = w[_IS_INTRA]
-    prev = 0
-    coefficient = 16384  # section 4.3.2.1: alpha and beta of the prediction at 20 ms, Q15
+    w = ptr32(W)
+    energy = ptr32(int(w) + 4 * _ENERGY)
+    total = w[_STORAGE] << 3
+    coefficient = 16384  # alpha and beta of the prediction at 20 ms, Q15
     beta = 6554
+    if w[_IS_INTRA]:
+        coefficient = 0
+        beta = 4915
+        probs = ptr8(int(probs) + 42)
     max_decay = w[_STORAGE] << 7
     if max_decay > 16384:
         max_decay = 16384
-    tf_bits = 0
-    tf_last = 0
-    tf_changed = 0
-    total = storage_bits << 3  # of 1/8 bits, less the boosts
-    boosted = 0
-    logp = 6  # of a band's first boost
-    wanted = 0
+    prev = 0
     i = 0
-    step = _SILENCE
-    while step < _END:
-        low = 0
-        width = 0  # 0: nothing to code in this step
-        bits = 1
-        next_step = step + 1
-        n_used = n_bits
-        if r > 0:
-            n_used += 1
-            if r >> 24 < 64:
-                top = 64
-                while r >> 24 < top:
-                    top >>= 1
-                    n_used += 1
-        n_used -= 32
-        if step < _COARSE:
-            flag = 0
-            bits = 3
-            if step == _SILENCE:
-                bits = 15
-                flag = w[_IS_SILENT]
-                if flag:
-                    next_step = _END
-            elif step == _POSTFILTER:
-                bits = 16  # what must be there, for one that is on
-            elif step == _TRANSIENT:
-                flag = w[_IS_TRANSIENT]
-            else:
-                flag = intra
-            if step == _SILENCE or n_used + bits <= storage_bits:
-                if step == _POSTFILTER:
-                    bits = 1
-                width = (1 << bits) - 1
-                if flag:
-                    low = width
-                    width = 1
-            elif step == _TRANSIENT:
-                w[_IS_TRANSIENT] = 0
-            elif step == _INTRA:
-                intra = 0
-            if step == _INTRA and intra:
-                coefficient = 0
-                beta = 4915
-                probs = ptr8(int(probs) + 42)
-        elif step < _TF_CHANGE:
-            i = step - _COARSE
-            p = ptr32(int(w) + 4 * _ENERGY)
-            x = p[i]
-            old = w[_OLD_ENERGY + i]
-            oe = old
-            if oe < -9216:
-                oe = -9216
-            predicted = ((coefficient * oe + 128) >> 8) + prev
-            f = (x << 7) - predicted
-            qi = (f + 65536) >> 17
-            bound = old - max_decay
-            if bound < -28672:
-                bound = -28672
-            if qi < 0 and x < bound:
-                qi += (bound - x) >> 10
-                if qi > 0:
-                    qi = 0
-            left = storage_bits - n_used - 3 * (_N_BANDS - i)
-            if i and left < 30:
-                if left < 24 and qi > 1:
-                    qi = 1
-                if left < 16 and qi < -1:
-                    qi = -1
-            left = storage_bits - n_used
-            if left >= 15:
-                # Section 4.3.2.1: Laplace, with a tail of probability 1 of 32768 each.
-                bits = 15
-                width = probs[2 * i] << 7
-                if qi:
-                    decay = probs[2 * i + 1] << 6
-                    sign = 0
-                    v = qi
-                    if qi < 0:
-                        sign = -1
-                        v = 0 - qi
-                    low = width
-                    width = ((32736 - width) * (16384 - decay)) >> 15
-                    j = 1
-                    while width > 0 and j < v:
-                        width *= 2
-                        low += width + 2
-                        width = (width * decay) >> 15
-                        j += 1
-                    if width == 0:
-                        n = ((32768 - low - sign) >> 1) - 1
-                        if v - j < n:
-                            n = v - j
-                        low += 2 * n + 1 + sign
-                        width = 32768 - low
-                        if width > 1:
-                            width = 1
-                        qi = (j + n + sign) ^ sign
-                    else:
-                        width += 1
-                        if sign == 0:
-                            low += width
-            elif left >= 2:
-                bits = 2
-                if qi > 0:
-                    qi = 1
-                    low = 3
-                    width = 1
-                elif qi < 0:
-                    qi = -1
-                    low = 2
-                    width = 1
-                else:
-                    width = 2
-            elif left >= 1:
-                width = 1
-                if qi < 0:
-                    qi = -1
-                    low = 1
-                else:
-                    qi = 0
-            else:
+    while i < _N_BANDS:
+        old = w[_OLD_ENERGY + i]
+        x = energy[i]
+        # A steady band keeps its error: a constant offset is heard less than one that comes and goes.
+        if x - old < 2048 and old - x < 2048:
+            x -= w[_ERROR + i] >> 2
+        bound = old - max_decay
+        if bound < _ABSENT:
+            bound = _ABSENT
+        if old < -9216:
+            old = -9216
+        predicted = ((coefficient * old + 128) >> 8) + prev
+        f = (x << 7) - predicted
+        qi = (f + 65536) >> 17
+        # A band must not fall faster than it can be heard to fall.
+        if qi < 0 and x < bound:
+            qi += (bound - x) >> 10
+            if qi > 0:
+                qi = 0
+        left = total - ((w[_TELL] + 7) >> 3)
+        n = left - 3 * (_N_BANDS - i)
+        if i and n < 30:
+            if n < 24 and qi > 1:
+                qi = 1
+            if n < 16 and qi < -1:
                 qi = -1
-            w[_ERROR + i] = ((f + 64) >> 7) - (qi << 10)
-            v = predicted + (qi << 17)
-            if v < -28 * 131072:
-                v = -28 * 131072
-            w[_OLD_ENERGY + i] = (v + 64) >> 7
-            prev += (qi << 17) - beta * (qi << 2)
-        elif step < _TF_CHOICE:
-            # Section 4.3.4.5: does this band's choice differ from the one before?
-            if step == _TF_CHANGE:
-                tf_bits = 4
-                if w[_IS_TRANSIENT]:
-                    tf_bits = 2
-                tf_limit = storage_bits
-                if n_used + tf_bits + 1 <= storage_bits:
-                    tf_limit -= 1
-            p = ptr32(int(w) + 4 * (_TF - _TF_CHANGE))
-            if n_used + tf_bits <= tf_limit:
-                bits = tf_bits
-                width = (1 << bits) - 1
-                if p[step] != tf_last:
-                    tf_last = p[step]
-                    tf_changed |= tf_last
-                    low = width
-                    width = 1
-            p[step] = tf_last
-            tf_bits = 5
-            if w[_IS_TRANSIENT]:
-                tf_bits = 4
-        elif step == _TF_CHOICE:
-            j = 0
-            if w[_IS_TRANSIENT]:
-                j = 4
-            choice = 0
-            if tf_limit < storage_bits and tf_select[j + tf_changed] != tf_select[j + 2 + tf_changed]:
-                choice = w[_TF_SELECT]
-                low = choice
-                width = 1
-            j += 2 * choice
-            p = ptr32(int(w) + 4 * _TF)
-            i = 0
-            while i < _N_BANDS:
-                p[i] = (tf_select[j + p[i]] ^ 128) - 128
-                i += 1
-        elif step == _SPREADING:
-            i = 0
-            if n_used + 4 <= storage_bits:
-                # Section 4.3.4.3, table 59: 7, 2, 21 and 2 of 32.
-                bits = 5
-                v = w[_SPREAD]
-                width = 7
-                if v == 1:
-                    low = 7
-                    width = 2
-                elif v == 2:
-                    low = 9
-                    width = 21
-                elif v == 3:
-                    low = 30
-                    width = 2
-            else:
-                w[_SPREAD] = 2
-            wanted = w[_BOOST]
-            w[_BOOST] = 0
-        elif step < _TRIMMING:
-            # Section 4.3.3: boosts, a bit each; a quantum is 6 bits, or 1/8 bit a bin, or 1 bit a bin.
-            i = step - _BOOSTS
-            n = (edges[i + 1] - edges[i]) << 3
-            quantum = n << 3
-            if quantum > 48:
-                quantum = 48
-                if n > 48:
-                    quantum = n
-            bits = logp
-            if w[_BOOST + i]:
-                bits = 1
-            # The exact count of 1/8 bits matters only near the end.
-            v = (n_used + bits) << 3
-            if v >= total:
-                mantissa = 32768
-                j = 0
-                while (r >> 23) >> j > 1:
+        if left >= 15:
+            # Laplace, with a tail of probability 1 of 32768 each.
+            low = 0
+            width = probs[2 * i] << 7
+            if qi:
+                decay = probs[2 * i + 1] << 6
+                sign = 0
+                v = qi
+                if qi < 0:
+                    sign = -1
+                    v = 0 - qi
+                low = width
+                width = ((32736 - width) * (16384 - decay)) >> 15
+                j = 1
+                while width > 0 and j < v:
+                    width *= 2
+                    low += width + 2
+                    width = (width * decay) >> 15
                     j += 1
-                if r > 0:
-                    mantissa = r >> (j + 8)
-                    j = (mantissa >> 12) - 8
-                    if mantissa > corrections[j]:
-                        j += 1
-                    v -= j
-            if v < total and w[_BOOST + i] < caps[i]:
-                width = (1 << bits) - 1
-                if wanted > 0:
-                    wanted -= 1
-                    low = width
-                    width = 1
-                    w[_BOOST + i] = w[_BOOST + i] + quantum
-                    total -= quantum
-                    boosted += quantum
-                    next_step = step
-            if next_step != step:
-                if w[_BOOST + i] and logp > 2:
-                    logp -= 1
-                wanted = w[_BOOST + i + 1]
-                w[_BOOST + i + 1] = 0
-        else:
-            w[_BOOSTED] = boosted
-            v = (n_used << 3) + 48
-            if v > total:
-                mantissa = 32768
-                j = 0
-                while (r >> 23) >> j > 1:
-                    j += 1
-                if r > 0:
-                    mantissa = r >> (j + 8)
-                    j = (mantissa >> 12) - 8
-                    if mantissa > corrections[j]:
-                        j += 1
-                    v -= j
-            if v <= total:
-                bits = 7
-                j = w[_TRIM]
-                low = 128
-                if j:
-                    low = trim_icdf[j - 1]
-                width = low - trim_icdf[j]
-                low = 128 - low
-            else:
-                w[_TRIM] = 5
-        if width:
-            # Section 5.1.1, as in range_encoder.encode.
-            unit = int(uint(r) >> 1) >> (bits - 1)
-            if low:
-                w[_LOW] = w[_LOW] + r - unit * ((1 << bits) - low)
-                r = unit * width
-            else:
-                r -= unit * ((1 << bits) - width)
-            while (r - 1) >> 23 == 0:
-                r <<= 8
-                byte = (w[_LOW] >> 23) & 511
-                if byte == 255:
-                    w[_N_HELD] = w[_N_HELD] + 1
+                if width == 0:
+                    n = ((32768 - low - sign) >> 1) - 1
+                    if v - j < n:
+                        n = v - j
+                    low += 2 * n + 1 + sign
+                    width = 32768 - low
+                    if width > 1:
+                        width = 1
+                    qi = (j + n + sign) ^ sign
                 else:
-                    packet = ptr8(int(w) + 4 * _PACKET)
-                    carry = byte >> 8
-                    n = w[_N_FRONT]
-                    if w[_HELD_BYTE] >= 0:
-                        packet[n] = w[_HELD_BYTE] + carry
-                        n += 1
-                    while w[_N_HELD]:
-                        packet[n] = 255 + carry
-                        n += 1
-                        w[_N_HELD] = w[_N_HELD] - 1
-                    w[_N_FRONT] = n
-                    w[_HELD_BYTE] = byte & 255
-                w[_LOW] = int(uint(w[_LOW] << 9) >> 1)
-                n_bits += 8
-        step = next_step
-    w[_RANGE] = r
-    w[_N_BITS] = n_bits
-    # Section 4.1.6.1, as in range_encoder.encode.
-    n_used = 24
-    top = (r >> 24) & 255
-    while top:
-        n_used += 1
-        top >>= 1
-    mantissa = 32768
-    if n_used < 32:
-        mantissa = r >> (n_used - 16)
-    j = (mantissa >> 12) - 8
-    if mantissa > corrections[j]:
-        j += 1
-    w[_TELL] = (n_bits << 3) - (n_used << 3) - j
+                    width += 1
+                    if sign == 0:
+                        low += width
+            w[_SYMBOL_LOW] = low
+            w[_SYMBOL_HIGH] = low + width
+            w[_SYMBOL_TOTAL] = 32768
+            encode(W)
+        elif left >= 2:
+            w[_SYMBOL_LOW] = 0
+            w[_SYMBOL_HIGH] = 2
+            w[_SYMBOL_TOTAL] = 4
+            if qi > 0:
+                qi = 1
+                w[_SYMBOL_LOW] = 3
+                w[_SYMBOL_HIGH] = 4
+            elif qi < 0:
+                qi = -1
+                w[_SYMBOL_LOW] = 2
+                w[_SYMBOL_HIGH] = 3
+            encode(W)
+        elif left >= 1:
+            n = 0
+            if qi < 0:
+                n = 1
+            qi = 0 - n
+            encode_flag(W, encode, n, 1)
+        else:
+            qi = -1
+        w[_ERROR + i] = ((f + 64) >> 7) - (qi << 10)
+        v = predicted + (qi << 17)
+        if v < -28 * 131072:
+            v = -28 * 131072
+        w[_OLD_ENERGY + i] = (v + 64) >> 7
+        prev += (qi << 17) - beta * (qi << 2)
+        i += 1
+
+
+@micropython.viper
+def resolution(W, encode, encode_flag):
+    """Encode that no band changes its time-frequency resolution, and the spread (sections 4.3.4.5, 4.3.4.3)."""
+    w = ptr32(W)
+    total = w[_STORAGE] << 3
+    bits = 4
+    limit = total
+    if ((w[_TELL] + 7) >> 3) + bits + 1 <= total:
+        limit -= 1  # kept for a choice that no change makes superfluous
+    i = 0
+    while i < _N_BANDS:
+        if ((w[_TELL] + 7) >> 3) + bits <= limit:
+            encode_flag(W, encode, 0, bits)
+        bits = 5
+        i += 1
+    if ((w[_TELL] + 7) >> 3) + 4 <= total:
+        # Table 59: 7, 2, 21 and 2 of 32.
+        v = w[_SPREAD]
+        w[_SYMBOL_LOW] = 0
+        w[_SYMBOL_HIGH] = 7
+        if v == 2:
+            w[_SYMBOL_LOW] = 9
+            w[_SYMBOL_HIGH] = 30
+        elif v:
+            w[_SYMBOL_LOW] = 7 + 23 * (v >> 1)
+            w[_SYMBOL_HIGH] = 9 + 23 * (v >> 1)
+        w[_SYMBOL_TOTAL] = 32
+        encode(W)
+    else:
+        w[_SPREAD] = 2
+
+
+@micropython.viper
+def boosts(W, encode, encode_flag, edges: ptr8, caps: ptr32, trim_icdf: ptr8):
+    """Encode the bands' boosts and the trim of the allocation (section 4.3.3).
+
+    _BOOST holds how many quanta each band is to get, and becomes what it got in 1/8 bits.
+    """
+    w = ptr32(W)
+    total = w[_STORAGE] << 6
+    first_bits = 6
+    i = 0
+    while i < _N_BANDS:
+        # A quantum is 6 bits, but at least 1/8 bit and at most 1 bit a bin.
+        n = (edges[i + 1] - edges[i]) << 3
+        quantum = n << 3
+        if quantum > 48:
+            quantum = 48
+            if n > 48:
+                quantum = n
+        bits = first_bits
+        wanted = w[_BOOST + i]
+        boost = 0
+        while w[_TELL] + (bits << 3) < total and boost < caps[i]:
+            if wanted == 0:
+                encode_flag(W, encode, 0, bits)
+                break
+            encode_flag(W, encode, 1, bits)
+            wanted -= 1
+            boost += quantum
+            total -= quantum
+            bits = 1
+        w[_BOOST + i] = boost
+        if boost > 0 and first_bits > 2:
+            first_bits -= 1
+        i += 1
+    if w[_TELL] + 48 <= total:
+        i = w[_TRIM]
+        n = 128
+        if i:
+            n = trim_icdf[i - 1]
+        w[_SYMBOL_LOW] = 128 - n
+        w[_SYMBOL_HIGH] = 128 - trim_icdf[i]
+        w[_SYMBOL_TOTAL] = 128
+        encode(W)
+    else:
+        w[_TRIM] = 5
 
 
 @micropython.viper
@@ -444,7 +320,9 @@ def fine(W, encode_bits):
                 level = most
             if level < 0:
                 level = 0
-            encode_bits(W, level, n_bits)
+            w[_RAW_VALUE] = level
+            w[_RAW_BITS] = n_bits
+            encode_bits(W)
             offset = (((level << 10) + 512) >> n_bits) - 512
             w[_OLD_ENERGY + i] = w[_OLD_ENERGY + i] + offset
             w[_ERROR + i] = w[_ERROR + i] - offset
@@ -465,8 +343,12 @@ def finer(W, encode_bits):
                 is_above = 1
                 if w[_ERROR + i] < 0:
                     is_above = 0
-                encode_bits(W, is_above, 1)
-                w[_OLD_ENERGY + i] = w[_OLD_ENERGY + i] + (((is_above << 10) - 512) >> (n_bits + 1))
+                w[_RAW_VALUE] = is_above
+                w[_RAW_BITS] = 1
+                encode_bits(W)
+                offset = ((is_above << 10) - 512) >> (n_bits + 1)
+                w[_OLD_ENERGY + i] = w[_OLD_ENERGY + i] + offset
+                w[_ERROR + i] = w[_ERROR + i] - offset
                 left -= 1
             i += 1
         priority += 1

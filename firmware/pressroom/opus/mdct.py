@@ -9,6 +9,7 @@ import micropython
 from micropython import const
 
 _SHIFT = const(12)  # how far left the frame was shifted to have 13 bits
+_IS_SILENT = const(15)
 _PRE_X = const(16)
 _PRE_Y = const(17)
 _Z = const(320)
@@ -21,7 +22,8 @@ _TIME = const(1008)  # the last 40 samples of the frame before, then 320
 def preemphasise(w: ptr32, pcm: ptr16):
     """Fill _TIME: samples at 16 kHz through the filter 1 - 0.85/z that RFC 6716 has at 48 kHz, fitted within 0.36 dB.
 
-    y[n] = 1.7670 x[n] - 1.0011 x[n-1] - 0.2241 y[n-1] in Q2 for x in Q0; and _SCALED, which has 13 bits.
+    y[n] = 1.7670 x[n] - 1.0011 x[n-1] - 0.2241 y[n-1] in Q2 for x in Q0; and _SCALED, which has 13 bits. _IS_SILENT
+    says that all of _TIME is zero.
     """
     old = ptr32(int(w) + 4 * _TIME)
     new = ptr32(int(w) + 4 * (_TIME + 320))
@@ -53,6 +55,9 @@ def preemphasise(w: ptr32, pcm: ptr16):
         n -= 1
     w[_PRE_X] = x
     w[_PRE_Y] = y
+    w[_IS_SILENT] = 0
+    if most == 0:
+        w[_IS_SILENT] = 1
     # The whole frame to 13 bits and a sign: the FFT's sums then stay below 2**31.
     left = 0
     right = 0
@@ -82,85 +87,62 @@ def preemphasise(w: ptr32, pcm: ptr16):
 
 
 @micropython.viper
-def fold(w: ptr32, trig: ptr32, window: ptr32, places: ptr8, is_short: int):
-    """Window _SCALED, fold it to half, and turn it into the complex values whose FFT is the MDCT.
-
-    One block of 640 samples, or 8 of 80 whose windows meet in the middle. places: FFT_IN, or FFT_IN_SHORT.
-    """
-    half = 320
-    n_quarter = 160
-    n_blocks = 1
-    if is_short:
-        half = 40
-        n_quarter = 20
-        n_blocks = 8
-    block = 0
-    while block < n_blocks:
-        # p1 runs up from the first quarter, p2 down from the last.
-        p1 = ptr32(int(w) + 4 * (_SCALED + 20) + block * 160)
-        p2 = ptr32(int(w) + 4 * (_SCALED + 19) + block * 160 + (half << 2))
-        z = ptr32(int(w) + 4 * _Z + (block << 5))
-        t = trig
-        w1 = ptr32(int(window) + 80)
-        w2 = ptr32(int(window) + 76)
-        i = 0
-        while i < n_quarter:
-            if i < 10:  # the window rises: what lies before is folded in
-                re = (w2[0] * p1[half] + w1[0] * p2[0]) >> 15
-                p3 = ptr32(int(p2) - (half << 2))
-                im = (w1[0] * p1[0] - w2[0] * p3[0]) >> 15
-                w1 = ptr32(int(w1) + 8)
-                w2 = ptr32(int(w2) - 8)
-            elif i < n_quarter - 10:
-                re = p2[0]
-                im = p1[0]
-            else:  # the window falls
-                if i == n_quarter - 10:
-                    w1 = window
-                    w2 = ptr32(int(window) + 156)
-                p3 = ptr32(int(p1) - (half << 2))
-                re = (w2[0] * p2[0] - w1[0] * p3[0]) >> 15
-                im = (w2[0] * p1[0] + w1[0] * p2[half]) >> 15
-                w1 = ptr32(int(w1) + 8)
-                w2 = ptr32(int(w2) - 8)
-            p1 = ptr32(int(p1) + 8)
-            p2 = ptr32(int(p2) - 8)
-            c = t[0]
-            s = t[1]
-            t = ptr32(int(t) + 8)
-            p3 = ptr32(int(z) + (places[i] << 3))
-            p3[0] = (re * c - im * s) >> 14
-            p3[1] = (im * c + re * s) >> 14
-            i += 1
-        block += 1
+def fold(w: ptr32, trig: ptr32, window: ptr32, places: ptr8):
+    """Window _SCALED, fold it to half, and turn it into the complex values whose FFT is the MDCT. places: FFT_IN."""
+    # p runs up from the first quarter, q down from the last.
+    p = ptr32(int(w) + 4 * (_SCALED + 20))
+    q = ptr32(int(w) + 4 * (_SCALED + 339))
+    z = ptr32(int(w) + 4 * _Z)
+    rising = ptr32(int(window) + 80)
+    falling = ptr32(int(window) + 76)
+    i = 0
+    while i < 160:
+        if i < 10:  # the window rises: what lies before is folded in
+            r = ptr32(int(p) + 1280)
+            re = (falling[0] * r[0] + rising[0] * q[0]) >> 15
+            r = ptr32(int(q) - 1280)
+            im = (rising[0] * p[0] - falling[0] * r[0]) >> 15
+            rising = ptr32(int(rising) + 8)
+            falling = ptr32(int(falling) - 8)
+        elif i < 150:
+            re = q[0]
+            im = p[0]
+            rising = window
+            falling = ptr32(int(window) + 156)
+        else:  # the window falls
+            r = ptr32(int(p) - 1280)
+            re = (falling[0] * q[0] - rising[0] * r[0]) >> 15
+            r = ptr32(int(q) + 1280)
+            im = (falling[0] * p[0] + rising[0] * r[0]) >> 15
+            rising = ptr32(int(rising) + 8)
+            falling = ptr32(int(falling) - 8)
+        p = ptr32(int(p) + 8)
+        q = ptr32(int(q) - 8)
+        c = trig[0]
+        s = trig[1]
+        trig = ptr32(int(trig) + 8)
+        r = ptr32(int(z) + (places[i] << 3))
+        r[0] = (re * c - im * s) >> 14
+        r[1] = (im * c + re * s) >> 14
+        i += 1
 
 
 @micropython.viper
-def unfold(w: ptr32, trig: ptr32, places: ptr8, is_short: int):
-    """Turn the FFT's values into _SPECTRUM: 320 bins, or 40 times the same bin of 8 blocks."""
-    n_quarter = 160
-    n_blocks = 1
-    if is_short:
-        n_quarter = 20
-        n_blocks = 8
-    stride = n_blocks << 3  # bytes from a bin to the next but one
-    block = 0
-    while block < n_blocks:
-        z = ptr32(int(w) + 4 * _Z + (block << 5))
-        up = ptr32(int(w) + 4 * _SPECTRUM + (block << 2))
-        down = ptr32(int(w) + 4 * (_SPECTRUM + 320) + ((block - n_blocks) << 2))
-        t = trig
-        i = 0
-        while i < n_quarter:
-            value = ptr32(int(z) + (places[i] << 3))
-            re = value[0]
-            im = value[1]
-            c = t[0]
-            s = t[1]
-            t = ptr32(int(t) + 8)
-            up[0] = (im * s - re * c) >> 14
-            down[0] = (re * s + im * c) >> 14
-            up = ptr32(int(up) + stride)
-            down = ptr32(int(down) - stride)
-            i += 1
-        block += 1
+def unfold(w: ptr32, trig: ptr32, places: ptr8):
+    """Turn the FFT's values into _SPECTRUM, 320 bins. places: FFT_OUT."""
+    z = ptr32(int(w) + 4 * _Z)
+    up = ptr32(int(w) + 4 * _SPECTRUM)
+    down = ptr32(int(w) + 4 * (_SPECTRUM + 319))
+    i = 0
+    while i < 160:
+        value = ptr32(int(z) + (places[i] << 3))
+        re = value[0]
+        im = value[1]
+        c = trig[0]
+        s = trig[1]
+        trig = ptr32(int(trig) + 8)
+        up[0] = (im * s - re * c) >> 14
+        down[0] = (re * s + im * c) >> 14
+        up = ptr32(int(up) + 8)
+        down = ptr32(int(down) - 8)
+        i += 1

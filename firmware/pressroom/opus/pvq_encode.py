@@ -13,7 +13,6 @@ _LEAF_N = const(26)
 _LEAF_K = const(27)
 _INDEX = const(28)  # result: the number of the vector, 32 bits without sign
 _N_VECTORS = const(29)  # result: V(n, k), likewise
-_N_BLOCKS = const(18)  # short blocks in the piece, one after the other
 _PULSES_AT = const(1368)  # (magnitude, twice the pulses) a value
 
 
@@ -21,7 +20,6 @@ _PULSES_AT = const(1368)  # (magnitude, twice the pulses) a value
 def rotate(w: ptr32, cosines: ptr32):
     """Spread tonal pieces (section 4.3.4.3, encoder's direction), so that few pulses do not sound like tones."""
     n = w[_LEAF_N]
-    n_blocks = w[_N_BLOCKS]
     factor = 10
     if w[_SPREAD] == 1:
         factor = 15
@@ -34,53 +32,48 @@ def rotate(w: ptr32, cosines: ptr32):
     g = 32767 - g
     j = g >> 9
     s = cosines[j] + (((cosines[j + 1] - cosines[j]) * (g & 511)) >> 9)
-    far = 0
-    if n >= 8 * n_blocks:
-        far = 1
-        while (far * far + far) * n_blocks + (n_blocks >> 2) < n:
-            far += 1
-    n = n // n_blocks
     x = ptr32(int(w) + (w[_LEAF_AT] << 2))
-    while n_blocks:
-        p = x
-        i = n - 1
-        while i > 0:
-            a = p[0]
-            b = p[1]
-            p[1] = (c * b - s * a) >> 15
-            p[0] = (c * a + s * b) >> 15
-            p = ptr32(int(p) + 4)
-            i -= 1
-        p = ptr32(int(x) + 4 * (n - 3))
-        i = n - 2
-        while i > 0:
-            a = p[0]
-            b = p[1]
-            p[1] = (c * b - s * a) >> 15
-            p[0] = (c * a + s * b) >> 15
-            p = ptr32(int(p) - 4)
-            i -= 1
-        if far:
-            p = x
-            i = n - far
-            while i > 0:
-                a = p[0]
-                b = p[far]
-                p[far] = (s * b - c * a) >> 15
-                p[0] = (s * a + c * b) >> 15
-                p = ptr32(int(p) + 4)
-                i -= 1
-            i = n - 2 * far
-            p = ptr32(int(x) + 4 * (i - 1))
-            while i > 0:
-                a = p[0]
-                b = p[far]
-                p[far] = (s * b - c * a) >> 15
-                p[0] = (s * a + c * b) >> 15
-                p = ptr32(int(p) - 4)
-                i -= 1
-        x = ptr32(int(x) + (n << 2))
-        n_blocks -= 1
+    p = x
+    i = n - 1
+    while i:
+        a = p[0]
+        b = p[1]
+        p[1] = (c * b - s * a) >> 15
+        p[0] = (c * a + s * b) >> 15
+        p = ptr32(int(p) + 4)
+        i -= 1
+    p = ptr32(int(x) + 4 * (n - 3))
+    i = n - 2
+    while i:
+        a = p[0]
+        b = p[1]
+        p[1] = (c * b - s * a) >> 15
+        p[0] = (c * a + s * b) >> 15
+        p = ptr32(int(p) - 4)
+        i -= 1
+    if n < 8:
+        return
+    far = 1
+    while far * far + far < n:
+        far += 1
+    p = x
+    i = n - far
+    while i:
+        a = p[0]
+        b = p[far]
+        p[far] = (s * b - c * a) >> 15
+        p[0] = (s * a + c * b) >> 15
+        p = ptr32(int(p) + 4)
+        i -= 1
+    i = n - 2 * far
+    p = ptr32(int(x) + 4 * (i - 1))
+    while i > 0:
+        a = p[0]
+        b = p[far]
+        p[far] = (s * b - c * a) >> 15
+        p[0] = (s * a + c * b) >> 15
+        p = ptr32(int(p) - 4)
+        i -= 1
 
 
 @micropython.viper
@@ -146,7 +139,10 @@ def search(p: ptr32, v: int, w: ptr32, pvq_u: ptr32, rows: ptr32):
         xy += left * pulses[0]
         pulses[1] = v + (left << 1)
         left = 0
-    # The rest one by one, each where it raises (x . y)^2 / (y . y) most; fractions are compared by cross products.
+    # The rest one by one, each where it raises (x . y)^2 / (y . y) most; fractions are compared by cross products. Two
+    # values a round: behind an odd last one stands a value that is never best.
+    end[0] = 0
+    end[1] = 32768
     while left > 0:
         yy += 1
         p = pulses
@@ -162,7 +158,15 @@ def search(p: ptr32, v: int, w: ptr32, pvq_u: ptr32, rows: ptr32):
                 best_xy = v
                 best_yy = y
                 best = p
-            p = ptr32(int(p) + 8)
+            v = p[2] + xy
+            v *= v
+            v >>= 15
+            y = p[3] + yy
+            if v * best_yy > y * best_xy:
+                best_xy = v
+                best_yy = y
+                best = ptr32(int(p) + 8)
+            p = ptr32(int(p) + 16)
         xy += best[0]
         yy += best[1]
         best[1] = best[1] + 2

@@ -1,8 +1,8 @@
 """The range decoder of CELT, and the raw bits at the packet's other end (RFC 6716 section 4.1). No I/O.
 
 Whatever bytes come, it gives symbols: past its end a packet reads as zeros. _TELL is what was used so far, in 1/8 bit.
-`corrections` is LOG2_CORRECTION of tables.py. Calls are dear on the chip, so each kind of symbol takes one, and brings
-its own copy of the few lines that end all of them.
+Calls are dear on the chip: each kind of symbol takes one, brings its own copy of the few lines that end all of them,
+and leaves what it found in the workspace.
 """
 
 import micropython
@@ -19,7 +19,13 @@ _N_BITS = const(8)
 _STORAGE = const(9)
 _TELL = const(10)
 _UNIT = const(11)
+_RAW_BITS = const(221)
+_RAW_VALUE = const(222)
+_SYMBOL_LOW = const(245)
+_SYMBOL_HIGH = const(246)
+_SYMBOL_TOTAL = const(247)
 _PACKET_IN = const(2476)
+_DECODER_CORRECTIONS = const(2796)  # LOG2_CORRECTION of tables.py
 
 
 @micropython.viper
@@ -52,9 +58,10 @@ def begin(w: ptr32, opus_frame: ptr8, n_bytes: int):
 
 
 @micropython.viper
-def find(w: ptr32, total: int) -> int:
-    """Return where in [0, total) the symbol lies (section 4.1.2); then tell `narrow` which one that is."""
+def find(w: ptr32):
+    """Leave in _SYMBOL_LOW where in [0, _SYMBOL_TOTAL) the symbol lies; `narrow` comes next (section 4.1.2)."""
     r = w[_RANGE]
+    total = w[_SYMBOL_TOTAL]
     # The range is a number without sign; halving it first keeps the sign out of the division.
     unit = (int(uint(r) >> 1) // total) << 1
     if r - unit * total >= total:
@@ -63,17 +70,18 @@ def find(w: ptr32, total: int) -> int:
     n = w[_LOW] // unit + 1
     if n > total:
         n = total
-    return total - n
+    w[_SYMBOL_LOW] = total - n
 
 
 @micropython.viper
-def narrow(w: ptr32, low: int, high: int, total: int, corrections: ptr32):
-    """Take the symbol that owns [low, high) of total, after `find`."""
+def narrow(w: ptr32):
+    """Take the symbol that owns [_SYMBOL_LOW, _SYMBOL_HIGH) of _SYMBOL_TOTAL, after `find`."""
     unit = w[_UNIT]
-    r = unit * (total - high)
+    n = w[_SYMBOL_HIGH]
+    r = unit * (w[_SYMBOL_TOTAL] - n)
     w[_LOW] = w[_LOW] - r
-    if low:
-        r = unit * (high - low)
+    if w[_SYMBOL_LOW]:
+        r = unit * (n - w[_SYMBOL_LOW])
     else:
         r = w[_RANGE] - r
     # Section 4.1.2.1: a byte more whenever the range has one less.
@@ -100,15 +108,17 @@ def narrow(w: ptr32, low: int, high: int, total: int, corrections: ptr32):
     if n < 32:
         byte = r >> (n - 16)
     eighth = (byte >> 12) - 8
+    corrections = ptr32(int(w) + 4 * _DECODER_CORRECTIONS)
     if byte > corrections[eighth]:
         eighth += 1
     w[_TELL] = ((w[_N_BITS] - n) << 3) - eighth
 
 
 @micropython.viper
-def decode_uniform(w: ptr32, total: int, corrections: ptr32) -> int:
-    """Return one of `total` equally likely symbols: `find` and `narrow` at once."""
+def decode_uniform(w: ptr32):
+    """Leave in _SYMBOL_LOW one of _SYMBOL_TOTAL equally likely symbols: `find` and `narrow` at once."""
     r = w[_RANGE]
+    total = w[_SYMBOL_TOTAL]
     unit = (int(uint(r) >> 1) // total) << 1
     if r - unit * total >= total:
         unit += 1
@@ -120,7 +130,7 @@ def decode_uniform(w: ptr32, total: int, corrections: ptr32) -> int:
         r = unit
     else:
         r -= unit * (symbol - 1)
-    symbol = total - symbol
+    w[_SYMBOL_LOW] = total - symbol
     # Section 4.1.2.1: a byte more whenever the range has one less.
     while (r - 1) >> 23 == 0:
         r <<= 8
@@ -145,17 +155,17 @@ def decode_uniform(w: ptr32, total: int, corrections: ptr32) -> int:
     if n < 32:
         byte = r >> (n - 16)
     eighth = (byte >> 12) - 8
+    corrections = ptr32(int(w) + 4 * _DECODER_CORRECTIONS)
     if byte > corrections[eighth]:
         eighth += 1
     w[_TELL] = ((w[_N_BITS] - n) << 3) - eighth
-    return symbol
 
 
 @micropython.viper
-def decode_flag(w: ptr32, logp: int, corrections: ptr32) -> int:
-    """Return a flag that is set with probability 2**-logp (section 4.1.3.1)."""
+def decode_flag(w: ptr32, n_bits: int) -> int:
+    """Return a flag that is set with probability 2**-n_bits (section 4.1.3.1)."""
     r = w[_RANGE]
-    unit = int(uint(r) >> logp)
+    unit = int(uint(r) >> n_bits)
     flag = 1
     if w[_LOW] < unit:
         r = unit
@@ -187,6 +197,7 @@ def decode_flag(w: ptr32, logp: int, corrections: ptr32) -> int:
     if n < 32:
         byte = r >> (n - 16)
     eighth = (byte >> 12) - 8
+    corrections = ptr32(int(w) + 4 * _DECODER_CORRECTIONS)
     if byte > corrections[eighth]:
         eighth += 1
     w[_TELL] = ((w[_N_BITS] - n) << 3) - eighth
@@ -194,8 +205,9 @@ def decode_flag(w: ptr32, logp: int, corrections: ptr32) -> int:
 
 
 @micropython.viper
-def decode_bits(w: ptr32, n_bits: int) -> int:
-    """Return n_bits raw bits, at most 16, from the back (section 4.1.4)."""
+def decode_bits(w: ptr32):
+    """Leave in _RAW_VALUE the next _RAW_BITS raw bits, at most 16, from the back (section 4.1.4)."""
+    n_bits = w[_RAW_BITS]
     n_raw = w[_N_RAW]
     window = w[_RAW_WINDOW]
     if n_raw < n_bits:
@@ -207,9 +219,41 @@ def decode_bits(w: ptr32, n_bits: int) -> int:
                 w[_N_BACK] = n
                 window |= packet[w[_STORAGE] - n] << n_raw
             n_raw += 8
-    value = window & ((1 << n_bits) - 1)
+    w[_RAW_VALUE] = window & ((1 << n_bits) - 1)
     w[_RAW_WINDOW] = int(uint(window) >> n_bits)
     w[_N_RAW] = n_raw - n_bits
     w[_N_BITS] = w[_N_BITS] + n_bits
     w[_TELL] = w[_TELL] + (n_bits << 3)
-    return value
+
+
+@micropython.viper
+def decode_choice(W, find, narrow, n0: int, n1: int, n2: int) -> int:
+    """Return one of 4 symbols that own [0, n0), [n0, n1), [n1, n2) and the rest of _SYMBOL_TOTAL."""
+    w = ptr32(W)
+    find(W)
+    at = w[_SYMBOL_LOW]
+    choice = 0
+    low = 0
+    high = n0
+    if at >= n2:
+        choice = 3
+        low = n2
+        high = w[_SYMBOL_TOTAL]
+    elif at >= n1:
+        choice = 2
+        low = n1
+        high = n2
+    elif at >= n0:
+        choice = 1
+        low = n0
+        high = n1
+    w[_SYMBOL_LOW] = low
+    w[_SYMBOL_HIGH] = high
+    narrow(W)
+    return choice
+
+
+@micropython.viper
+def decode_skipping(W, find, decode_flag) -> int:
+    """Return whether the skipping of bands ends here (section 4.3.3)."""
+    return int(decode_flag(W, 1))

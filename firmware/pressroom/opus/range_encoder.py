@@ -1,7 +1,8 @@
 """The range encoder of CELT, and the raw bits at the packet's other end (RFC 6716 section 5.1). No I/O.
 
 The packet is built inside the workspace and copied out once, by `finish`. Symbols fill it from the front, raw bits from
-the back. Positions are in 1/8 bit where a name says `tell`: that is what the bit allocation counts in.
+the back. _TELL is what was used so far, in 1/8 bit: that is what the bit allocation counts in. A call costs the chip
+more for its arguments than for most symbols, so symbols lie in the workspace.
 """
 
 import micropython
@@ -18,8 +19,13 @@ _N_RAW = const(7)  # bits in it
 _N_BITS = const(8)  # whole bits used
 _STORAGE = const(9)  # bytes there are, without the TOC
 _TELL = const(10)  # bits used, in 1/8
-_NOTED = const(11)
+_RAW_BITS = const(221)
+_RAW_VALUE = const(222)
+_SYMBOL_LOW = const(245)
+_SYMBOL_HIGH = const(246)
+_SYMBOL_TOTAL = const(247)
 _PACKET = const(1512)
+_ENCODER_CORRECTIONS = const(1584)  # LOG2_CORRECTION of tables.py
 
 _TOC = const(0xB8)  # section 3.1: configuration 23, CELT wide band 20 ms; mono; one frame
 
@@ -40,18 +46,20 @@ def begin(w: ptr32):
 
 
 @micropython.viper
-def encode(w: ptr32, low: int, high: int, total: int, corrections: ptr32):
-    """Encode a symbol that owns [low, high) of total (section 5.1.1), and bring _TELL up to date."""
+def encode(w: ptr32):
+    """Encode the symbol that owns [_SYMBOL_LOW, _SYMBOL_HIGH) of _SYMBOL_TOTAL (section 5.1.1)."""
     r = w[_RANGE]
+    total = w[_SYMBOL_TOTAL]
     # total divides the range as a number without sign; halving it first keeps the sign out of the division.
-    step = (int(uint(r) >> 1) // total) << 1
-    if r - step * total >= total:
-        step += 1
+    unit = (int(uint(r) >> 1) // total) << 1
+    if r - unit * total >= total:
+        unit += 1
+    low = w[_SYMBOL_LOW]
     if low:
-        w[_LOW] = w[_LOW] + r - step * (total - low)
-        r = step * (high - low)
+        w[_LOW] = w[_LOW] + r - unit * (total - low)
+        r = unit * (w[_SYMBOL_HIGH] - low)
     else:
-        r -= step * (total - high)
+        r -= unit * (total - w[_SYMBOL_HIGH])
     while (r - 1) >> 23 == 0:
         r <<= 8
         byte = (w[_LOW] >> 23) & 511
@@ -74,23 +82,25 @@ def encode(w: ptr32, low: int, high: int, total: int, corrections: ptr32):
         w[_N_BITS] = w[_N_BITS] + 8
     w[_RANGE] = r
     # Section 4.1.6.1: log2 of the range in 1/8, by its top 16 bits.
-    n_bits = 24
-    top = (r >> 24) & 255
-    while top:
-        n_bits += 1
-        top >>= 1
-    mantissa = 32768
-    if n_bits < 32:
-        mantissa = r >> (n_bits - 16)
-    eighth = (mantissa >> 12) - 8
-    if mantissa > corrections[eighth]:
+    n = 24
+    low = (r >> 24) & 255
+    while low:
+        n += 1
+        low >>= 1
+    low = 32768
+    if n < 32:
+        low = r >> (n - 16)
+    eighth = (low >> 12) - 8
+    corrections = ptr32(int(w) + 4 * _ENCODER_CORRECTIONS)
+    if low > corrections[eighth]:
         eighth += 1
-    w[_TELL] = (w[_N_BITS] << 3) - (n_bits << 3) - eighth
+    w[_TELL] = ((w[_N_BITS] - n) << 3) - eighth
 
 
 @micropython.viper
-def encode_bits(w: ptr32, value: int, n_bits: int):
-    """Append n_bits raw bits at the back, at most 16 (section 5.1.3)."""
+def encode_bits(w: ptr32):
+    """Append _RAW_VALUE as _RAW_BITS raw bits at the back, at most 16 (section 5.1.3)."""
+    n_bits = w[_RAW_BITS]
     n_raw = w[_N_RAW]
     window = w[_RAW_WINDOW]
     if n_raw + n_bits > 30:
@@ -102,10 +112,24 @@ def encode_bits(w: ptr32, value: int, n_bits: int):
             window >>= 8
             n_raw -= 8
         w[_N_BACK] = n
-    w[_RAW_WINDOW] = window | (value << n_raw)
+    w[_RAW_WINDOW] = window | (w[_RAW_VALUE] << n_raw)
     w[_N_RAW] = n_raw + n_bits
     w[_N_BITS] = w[_N_BITS] + n_bits
     w[_TELL] = w[_TELL] + (n_bits << 3)
+
+
+@micropython.viper
+def encode_flag(W, encode, is_set: int, n_bits: int):
+    """Encode a flag that is set with probability 2**-n_bits (section 5.1.2)."""
+    w = ptr32(W)
+    low = (1 << n_bits) - 1
+    w[_SYMBOL_LOW] = 0
+    w[_SYMBOL_HIGH] = low
+    w[_SYMBOL_TOTAL] = low + 1
+    if is_set:
+        w[_SYMBOL_LOW] = low
+        w[_SYMBOL_HIGH] = low + 1
+    encode(W)
 
 
 @micropython.viper
@@ -176,7 +200,7 @@ def finish(w: ptr32, opus_frame: ptr8):
 
 
 @micropython.viper
-def note_bit(w: ptr32, bit: int, corrections: ptr32) -> int:
-    """Take the one decision of the bit allocation, to be encoded when that is done. corrections: not used."""
-    w[_NOTED] = 1
-    return bit
+def end_skipping(W, encode, encode_flag) -> int:
+    """Encode that no more bands are skipped (section 4.3.3): up to 8 kHz that is always worth its bit."""
+    encode_flag(W, encode, 1, 1)
+    return 1

@@ -9,16 +9,18 @@ all of them. Words 0 to 319 mean the same in both directions, which is how they 
       56  boost of each band, 1/8 bits
       80  encoder: what coarse energy left for fine energy
      104  bits of each band's shape, of its fine energy (128), and whose turn it is (152)
-     176  the allocation's own
+     176  the allocation's own; the raw bits of a call (221)
+     245  the symbol of a call: where it begins, where it ends, of how many
      248  the stack of splits
      296  time-frequency change of each band
      320  160 complex values of the FFT
      640  the spectrum, 320 bins
 
 A decoder goes on: what higher bands fold (960), 360 samples that overlap (1280), a band twice (1640), energies of two
-frames (1736), 670 samples of the past (1784), the comb filter (2454), the packet as bytes (2476).
+frames (1736), 670 samples of the past (1784), the comb filter (2454), the packet (2476), log2 corrections (2796).
 
-An encoder goes on: energies (960), 360 samples (1008), a piece's pulses (1368), a band (1464), the packet (1512).
+An encoder goes on: energies (960), 360 samples (1008), a piece's pulses (1368), the packet (1512), log2
+corrections (1584).
 """
 
 from array import array
@@ -27,7 +29,7 @@ import micropython
 from micropython import const
 
 _ENCODER_WORDS = const(1592)
-_DECODER_WORDS = const(2800)
+_DECODER_WORDS = const(2804)
 
 
 @micropython.viper

@@ -24,7 +24,7 @@ _VIPER: Final = "@micropython.viper"
 _WORKSPACES: Final = re.compile(r"^_(ENCODER|DECODER)_WORDS = const\((\d+)\)", re.MULTILINE)
 _TIMEOUT_S: Final = 60
 _ONE_WAY: Final = {  # what only one direction of the codec loads
-    "encoder": ("encoder", "bands_encode", "energy_encode", "mdct", "pvq_encode", "range_encoder"),
+    "encoder": ("encoder", "analysis", "bands_encode", "energy_encode", "mdct", "pvq_encode", "range_encoder"),
     "decoder": (
         *("decoder", "bands_decode", "concealment", "energy_decode", "imdct", "postfilter", "pvq_decode"),
         "range_decoder",
