@@ -27,10 +27,15 @@ _HAL = {
 FIRMWARE_RULES = {
     "main": {"pressroom.app"},
     "pressroom": set(),
-    "pressroom.app": {"asyncio", "gc", "json", "sys", "pressroom.hal", "pressroom.voice", "pressroom.wire"},
+    "pressroom.app": {
+        *("asyncio", "gc", "json", "sys"),
+        *("pressroom.hal", "pressroom.opus", "pressroom.voice", "pressroom.wire"),
+    },
     "pressroom.hal": _HAL,
     "pressroom.hal.led": _HAL | {"neopixel"},
+    "pressroom.opus": {"array", "micropython", "pressroom.opus"},
     "pressroom.voice": {"asyncio", "array", "gc", "micropython", "time", "pressroom.wire", "pressroom.voice"},
+    "pressroom.voice.opus_codec": {"pressroom.opus.errors", "pressroom.wire"},  # it is handed the codec
     "pressroom.wire": {
         *("struct", "binascii", "hashlib", "json", "errno", "collections", "array"),
         "pressroom.wire",

@@ -18,7 +18,7 @@ _BOOST = const(56)
 _PULSES = const(104)  # bits of each band's shape
 _FINE_BITS = const(128)  # whole bits of each band's fine energy
 _FINE_PRIORITY = const(152)
-_LOW = const(176)
+_LOWER = const(176)
 _STEP = const(200)
 _THRESHOLD = const(224)
 
@@ -33,7 +33,7 @@ def allocate(W, code_skip, code, code_flag, edges: ptr8, table: ptr8, caps: ptr3
     code_skip(W, code, code_flag) codes whether the skipping of bands ends here, and returns it.
     """
     w = ptr32(W)
-    low = ptr32(int(w) + 4 * _LOW)
+    low = ptr32(int(w) + 4 * _LOWER)
     step = ptr32(int(w) + 4 * _STEP)
     threshold = ptr32(int(w) + 4 * _THRESHOLD)
     bits = ptr32(int(w) + 4 * _PULSES)

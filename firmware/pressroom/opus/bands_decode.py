@@ -41,7 +41,7 @@ _ENERGY_1 = const(1736)
 _ENERGY_2 = const(1760)
 
 _HEARD_BANDS = const(17)  # up to 8 kHz
-_ENTRY_WORDS = const(12)
+_SPLIT_WORDS = const(12)
 
 
 @micropython.viper
@@ -423,7 +423,7 @@ def decode_bands(
                 mid = (gain * mid + 16384) >> 15
                 side = (gain * side + 16384) >> 15
                 p = ptr32(int(w) + (depth << 2))
-                depth += _ENTRY_WORDS
+                depth += _SPLIT_WORDS
                 p[2] = n
                 p[3] = level
                 p[5] = left
@@ -549,7 +549,7 @@ def decode_bands(
                     fold(W, square_root, fold_by, at + fold_by)
             if depth == _STACK:
                 break
-            depth -= _ENTRY_WORDS
+            depth -= _SPLIT_WORDS
             p = ptr32(int(w) + (depth << 2))
             at = p[0]
             bits = p[1]
