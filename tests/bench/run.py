@@ -1,6 +1,6 @@
 """Measures the figures of the design and prints them beside their budgets.
 
-    python tests/bench/run.py [--json] [--only PART]      parts: talk, mouth_to_ear, gateway_cpu
+    python tests/bench/run.py [--json] [--only PART]      parts: talk, mouth_to_ear, board_cpu, codec, gateway_cpu
 
 It exits 0 whatever the figures are: they are read by a person, or by a program with --json.
 """
@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import board_cpu
+import codec
 import gateway_cpu
 import mouth_to_ear
 import talk
@@ -19,7 +21,13 @@ from figures import Figure, show
 from pressroom_host.demo import logs, machine
 from pressroom_host.errors import UserError
 
-_PARTS = {"talk": talk.measure, "mouth_to_ear": mouth_to_ear.measure, "gateway_cpu": gateway_cpu.measure}
+_PARTS = {
+    "talk": talk.measure,
+    "mouth_to_ear": mouth_to_ear.measure,
+    "board_cpu": board_cpu.measure,
+    "codec": codec.measure,
+    "gateway_cpu": gateway_cpu.measure,
+}
 _CACHE = Path("build/bench")  # where pesq stays built
 
 
