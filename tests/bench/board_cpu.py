@@ -11,11 +11,10 @@ from figures import Figure
 from pressroom_host.demo.house import House
 from pressroom_host.demo.speech import script
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path += [str(_CHECKOUT), str(_CHECKOUT / "tests" / "opus")]
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-import signals  # noqa: E402 (of the tests, found above)
-from tests.opus.machines.unix import Unix  # noqa: E402
+from tests.opus import signals
+from tests.opus.machines.unix import Unix
 
 _SECONDS = 5.0
 _LEAD_S = 0.3

@@ -13,18 +13,16 @@ import numpy.typing as npt
 from figures import Figure
 from pesq_score import Unavailable, scores
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path += [str(_CHECKOUT), str(_CHECKOUT / "tests" / "opus")]
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-import libopus  # noqa: E402 (of the tests, found above)
-import signals  # noqa: E402
-from test_conformance import BITRATES, STREAMS, least_squares_snr, stream  # noqa: E402
-from tests.opus.machines.host import Codec  # noqa: E402
-from tests.opus.machines.unix import Unix  # noqa: E402
-from tests.opus.machines.xtensa import CompilerMissing, Xtensa, library  # noqa: E402
+from tests.opus import libopus, signals
+from tests.opus.machines.host import Codec
+from tests.opus.machines.unix import Unix
+from tests.opus.machines.xtensa import CompilerMissing, Xtensa, library
+from tests.opus.test_conformance import BITRATES, STREAMS, least_squares_snr, stream
 
-from pressroom_host import assets  # noqa: E402
-from pressroom_host.firmware.build import build, executable_bytes  # noqa: E402
+from pressroom_host import assets
+from pressroom_host.firmware.build import build, executable_bytes
 
 Samples = npt.NDArray[np.int16]
 Encode = Callable[[Samples], list[bytes]]

@@ -41,8 +41,8 @@ def mixed_schedule(path: Path) -> int:
     entries: list[bytes] = []
 
     def write_due(now_ms: int) -> None:
-        for _, begins_spurt in mixer.frames():
-            entries.append(struct.pack("<IIB", now_ms * 1_000, len(entries) & 0xFFFF, begins_spurt))
+        for frame in mixer.frames():
+            entries.append(struct.pack("<IIB", now_ms * 1_000, len(entries) & 0xFFFF, frame.begins_spurt))
 
     mixer = Mixer(SessionStats())
     mixer.add("TR_a", is_muted=False)

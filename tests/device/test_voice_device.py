@@ -85,7 +85,8 @@ async def test_the_device_greets_with_what_it_is(gateway: FakeGateway, tmp_path:
     async with await board_of(gateway, tmp_path):
         hello = gateway.hellos[0]
     assert hello["board"] == "esp32-s3-devkitc-inmp441-max98357a"
-    assert hello["caps"] == {"up": ["l16"], "dn": ["l16"], "max_message_bytes": 2048, "full_duplex": False}
+    assert hello["caps"]["up"] == hello["caps"]["dn"] == ["opus", "l16"]
+    assert (hello["caps"]["max_message_bytes"], hello["caps"]["full_duplex"]) == (2048, False)
     assert hello["muted"] is True
     assert "resume" not in hello
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import opuslib_next.api as api
-from signals import Samples
+from tests.opus.signals import Samples
 
 VOIP, AUDIO, LOW_DELAY = 2048, 2049, 2051
 NARROW, MEDIUM, WIDE, SUPER_WIDE, FULL = range(1101, 1106)

@@ -9,11 +9,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from libopus import decode, encode
-from signals import speech
+from tests.opus.libopus import decode, encode
 from tests.opus.machines.host import Codec
 from tests.opus.machines.unix import Unix
 from tests.opus.machines.xtensa import CompilerMissing, Xtensa, library
+from tests.opus.signals import speech
 
 N_PACKETS = 100_000 if os.environ.get("PRESSROOM_LONG") == "1" else 1_000
 NAMED = {"", "UnsupportedPacket", "BrokenPacket"}

@@ -4,10 +4,21 @@ import os
 
 import numpy as np
 import pytest
-from libopus import AUDIO, FULL, LOW_DELAY, NARROW, SUPER_WIDE, VOIP, WIDE, decode, encode, three_times_faster
-from signals import ALL, recordings, speech
+from tests.opus.libopus import (
+    AUDIO,
+    FULL,
+    LOW_DELAY,
+    NARROW,
+    SUPER_WIDE,
+    VOIP,
+    WIDE,
+    decode,
+    encode,
+    three_times_faster,
+)
 from tests.opus.machines.frames import cut
 from tests.opus.machines.unix import Unix
+from tests.opus.signals import ALL, recordings, speech
 
 BITRATES = (16_000, 24_000, 32_000, 48_000, 64_000)
 N_FRAMES = 1_000 if os.environ.get("PRESSROOM_LONG") == "1" else 100

@@ -4,12 +4,12 @@ And what it costs there: instructions on Xtensa, the runtime's included, and exe
 """
 
 import pytest
-from libopus import AUDIO, FULL, LOW_DELAY, encode, three_times_faster
-from signals import noise, speech, tones, transients
+from tests.opus.libopus import AUDIO, FULL, LOW_DELAY, encode, three_times_faster
 from tests.opus.machines.host import Codec
 from tests.opus.machines.rv32 import Rv32
 from tests.opus.machines.unix import Unix
 from tests.opus.machines.xtensa import CompilerMissing, Xtensa, library
+from tests.opus.signals import noise, speech, tones, transients
 
 from pressroom_host import assets
 from pressroom_host.firmware.build import build, executable_bytes, tree_hash
