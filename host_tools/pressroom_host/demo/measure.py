@@ -56,7 +56,12 @@ def first_sample_back(said: Samples, recording: Samples) -> int | None:
     """Return where in the recording the first sample of voice is; None if its first 100 ms are not there."""
     alignment = Alignment(said, recording)
     edge = alignment.find_near(alignment.first, _EDGE, alignment.whole.offset, _FIRST_SEARCH)
-    return edge.at_sample if edge.correlation >= MIN_CORRELATION else None
+    if edge.correlation >= MIN_CORRELATION:
+        return edge.at_sample
+    offset = alignment.pieces[0].offset
+    if _has_edge(alignment, alignment.first, offset):  # in two halves, or with a hiss
+        return alignment.find_near(alignment.first, PIECE, offset, _EDGE_SEARCH).at_sample
+    return None
 
 
 def find_windows(said: Samples, recording: Samples) -> list[Match]:
