@@ -1,7 +1,8 @@
 """The shapes of the bands, put together from their pieces (RFC 6716 section 4.3.4). No I/O.
 
-The splits are those of bands_encode.py. Beside the shape, a decoder keeps for each band a copy that higher bands may
-fold (_FOLD), and which short blocks got any pulses at all (_COLLAPSE). Shapes are unit vectors in Q14.
+The splits are those of bands_encode.py, written again here because the chip pays more for a call. Beside the shape, a
+decoder keeps for each band a copy that higher bands may fold (_FOLD), and which short blocks got any pulses at all
+(_COLLAPSE). Shapes are unit vectors in Q14.
 Bands above 8 kHz are decoded, so that the range coder stays in step, but not put together.
 """
 
