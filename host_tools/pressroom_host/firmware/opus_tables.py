@@ -54,10 +54,6 @@ ENERGY_MEANS: Final = (103, 100, 92, 85, 81, 77, 72, 70, 78, 75, 73, 71, 78, 74,
 TRIM_ICDF: Final = (126, 124, 119, 109, 87, 41, 19, 9, 4, 2, 0)
 # Section 4.3.4.5, tables 60 to 63 at 20 ms: index 4 * is_transient + 2 * tf_select + tf_change, as signed bytes.
 TF_SELECT: Final = (0, -2, 0, -3, 3, 0, 1, -1)
-# Section 4.3.4.3: 2**(n/8) in Q14, for the resolution of a split's angle.
-QN_EXP2: Final = (16384, 17866, 19483, 21247, 23170, 25267, 27554, 30048)
-# Section 4.1.6.1: where the mantissa of a range, Q15, has the next 1/8 bit: 2**((2i + 1)/16), the last never reached.
-_LOG2_CORRECTION: Final = (35733, 38967, 42495, 46340, 50535, 55109, 60097, 65535)
 # Section 4.3.4.5: Hadamard order to natural order, 2, 4, 8 and 16 blocks.
 HADAMARD_ORDER: Final = (
     *(1, 0),
@@ -72,6 +68,8 @@ _OVERLAP: Final = 40  # 2.5 ms at 16 kHz
 _MAX_PULSES: Final = 176  # of the largest band
 _MAX_PSEUDO: Final = 40  # section 4.3.4.1: pulse counts above 8 come in steps
 _LOG2_STEPS: Final = 64
+_LINE_CHARACTERS: Final = 120  # as ruff formats: what fits in a line has no parentheses
+_BYTES_A_LINE: Final = 28
 
 Words = list[int]
 
@@ -164,6 +162,20 @@ def pvq_table() -> tuple[Words, Words]:
     return starts, rows
 
 
+def log2_corrections() -> Words:
+    """Return the largest mantissa, Q15, whose log2 has i eighths, as three squarings find it (section 4.1.6.1)."""
+    largest: Words = [0] * 8
+    for mantissa in range(1 << 15, 1 << 16):
+        square, eighths = mantissa, 0
+        for _ in range(3):
+            square = square * square >> 15
+            carry = square >> 16
+            eighths = 2 * eighths + carry
+            square >>= carry
+        largest[eighths] = mantissa
+    return largest
+
+
 def complex_words(angles: list[float], bits: int = 14) -> Words:
     """Return cos and sin of each angle in Q14."""
     return [round(part * (1 << bits)) for angle in angles for part in (math.cos(angle), math.sin(angle))]
@@ -241,8 +253,12 @@ def tables() -> dict[str, tuple[str, str, Words]]:
             "section 4.3.4.3: cos(pi/2 i/64), Q15",
             [round(32767 * math.cos(turn)) for turn in turns],
         ),
-        "LOG2_CORRECTION": ("i", "section 4.1.6.1: 2**((2i + 1)/16 + 15)", list(_LOG2_CORRECTION)),
-        "QN_EXP2": ("i", "section 4.3.4.3: 2**(i/8), Q14", list(QN_EXP2)),
+        "LOG2_CORRECTION": (
+            "i",
+            "section 4.1.6.1: the largest mantissa of a range, Q15, whose log2 has i eighths",
+            log2_corrections(),
+        ),
+        "QN_EXP2": ("i", "section 4.3.4.3: 2**(i/8), Q14", [int(16384 * 2 ** (i / 8)) for i in range(8)]),
         "CAPS": ("i", "section 4.3.3: the most a band of mono 20 ms can use, 1/8 bits", caps(index, costs)),
         "EXP2": ("i", "2**(i/64), Q14", [round(16384 * 2 ** (i / _LOG2_STEPS)) for i in range(_LOG2_STEPS + 1)]),
         "POSTFILTER_TAPS": (
@@ -290,10 +306,22 @@ def source() -> str:
             parts.append(f"# {comment[0].upper()}{comment[1:]}.\n")
         signed = [(value + (1 << 31)) % (1 << 32) - (1 << 31) for value in values]
         data = struct.pack(f"<{len(values)}i", *signed) if kind == "i" else bytes(values)
-        lines = ["".join(f"\\x{byte:02x}" for byte in data[i : i + 28]) for i in range(0, len(data), 28)]
-        text = "\n".join(f'    b"{line}"' for line in lines)
-        parts.append(f'{name} = array(\n    "i",\n{text},\n)\n' if kind == "i" else f"{name} = (\n{text}\n)\n")
+        parts.append(_assignment(name, kind, data))
     return "".join(parts)
+
+
+def _assignment(name: str, kind: str, data: bytes) -> str:
+    """Return the statement that makes a table, as ruff would format it."""
+    in_one_line = f'{name} = b"{_escaped(data)}"\n'
+    if kind == "b" and len(in_one_line) <= _LINE_CHARACTERS:
+        return in_one_line
+    lines = [_escaped(data[i : i + _BYTES_A_LINE]) for i in range(0, len(data), _BYTES_A_LINE)]
+    text = "\n".join(f'    b"{line}"' for line in lines)
+    return f'{name} = array(\n    "i",\n{text},\n)\n' if kind == "i" else f"{name} = (\n{text}\n)\n"
+
+
+def _escaped(data: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in data)
 
 
 def main() -> int:
