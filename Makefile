@@ -1,7 +1,7 @@
 # What you can do here. `make demo` is the place to begin; nothing needs root, hardware, an account or a compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-long lint bench firmware lock clean help
+.PHONY: demo test test-long lint bench firmware livekit-server try-livekit-server lock clean help
 
 # Name a Python yourself with `make PYTHON=/path/to/python3.12 demo`; otherwise the first that fits is taken.
 ifndef PYTHON
@@ -14,14 +14,17 @@ IN_VENV := .venv/bin
 INSTALLED := .venv/installed
 # Most tests wait for sound. Those that run boards in real time follow one another (tests/conftest.py).
 TWO_AT_A_TIME := -n 2 --dist loadgroup
+# The real server that tests and benchmarks run against; one of your own: LIVEKIT_SERVER=path.
+LIVEKIT_VERSION := $(shell sed -n 's|.*livekit/livekit-server v||p' tests/livekit_server/go.mod)
+LIVEKIT_BUILT := build/livekit-server-$(LIVEKIT_VERSION)
 
 demo: $(INSTALLED)  ## A simulated board talks in a room and is answered; add ARGS="--help" to see more
 	@$(IN_VENV)/pressroom demo $(ARGS)
 
-test: $(INSTALLED)  ## All tests but the long ones; ARGS="-k mute" picks some
+test: $(INSTALLED) try-livekit-server  ## All tests but the long ones; ARGS="-k mute" picks some
 	@$(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
-test-long: $(INSTALLED)  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
+test-long: $(INSTALLED) try-livekit-server  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
 	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) --timeout 1800 $(ARGS)
 
 lint: $(INSTALLED)  ## Style, types and import rules
@@ -30,11 +33,13 @@ lint: $(INSTALLED)  ## Style, types and import rules
 	@$(IN_VENV)/mypy
 	@$(IN_VENV)/lint-imports --no-logo
 
-bench: $(INSTALLED)  ## Measure the figures of the README; ARGS="--json" prints them for a program
+bench: $(INSTALLED) try-livekit-server  ## Measure the figures of the README; ARGS="--json" prints them for a program
 	@$(IN_VENV)/python tests/bench/run.py $(ARGS)
 
 firmware: $(INSTALLED)  ## Compile the firmware for every kind of chip into build/firmware/, and say how large it is
 	@$(IN_VENV)/pressroom firmware compile $(ARGS)
+
+livekit-server: $(LIVEKIT_BUILT)  ## Build the real LiveKit server that tests run against (needs Go; 2 minutes, once)
 
 lock: $(INSTALLED)  ## Choose the newest versions pyproject.toml allows, for every Python and system, and write them down
 	@$(IN_VENV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
@@ -45,7 +50,19 @@ clean:  ## Remove what was built here: .venv, build/, caches
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## Show this list
-	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+$(LIVEKIT_BUILT): tests/livekit_server/go.mod tests/livekit_server/go.sum
+	@command -v go >/dev/null || { echo 'A LiveKit server is built with Go 1.26 or later; install it from your system or' >&2; \
+		echo 'from go.dev, or name a server of your own: LIVEKIT_SERVER=path' >&2; exit 2; }
+	@echo 'Building LiveKit server $(LIVEKIT_VERSION) (once, 2 minutes) ...' >&2
+	@cd tests/livekit_server && go build -o ../../$(LIVEKIT_BUILT) github.com/livekit/livekit-server/cmd/server
+	@touch $(LIVEKIT_BUILT)
+
+# Where it cannot be built, the tests that need it are skipped, and say so.
+try-livekit-server:
+	@if [ -z "$(LIVEKIT_SERVER)" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory livekit-server || \
+		echo 'The LiveKit server could not be built; tests that need it are skipped.' >&2; fi
 
 # The file is touched last, so an install that broke off is begun again.
 $(INSTALLED): requirements.lock pyproject.toml hatch_build.py
