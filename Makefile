@@ -1,7 +1,7 @@
 # What you can do here. `make demo` is the place to begin; nothing needs root, hardware, an account or a compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-long lint bench firmware livekit-server try-livekit-server lock clean help
+.PHONY: demo test test-long lint bench firmware livekit-server lock clean help
 
 # Name a Python yourself with `make PYTHON=/path/to/python3.12 demo`; otherwise the first that fits is taken.
 ifndef PYTHON
@@ -15,7 +15,7 @@ INSTALLED := .venv/installed
 # Most tests wait for sound. Those that run boards in real time follow one another (tests/conftest.py).
 TWO_AT_A_TIME := -n 2 --dist loadgroup
 # The real server that tests and benchmarks run against; one of your own: LIVEKIT_SERVER=path.
-LIVEKIT_VERSION := $(shell sed -n 's|.*livekit/livekit-server v||p' tests/livekit_server/go.mod)
+LIVEKIT_VERSION := $(shell sed -nE 's|.*livekit/livekit-server v([0-9.]+).*|\1|p' tests/livekit_server/go.mod)
 LIVEKIT_BUILT := build/livekit-server-$(LIVEKIT_VERSION)
 
 demo: $(INSTALLED)  ## A simulated board talks in a room and is answered; add ARGS="--help" to see more
@@ -60,6 +60,7 @@ $(LIVEKIT_BUILT): tests/livekit_server/go.mod tests/livekit_server/go.sum
 	@touch $(LIVEKIT_BUILT)
 
 # Where it cannot be built, the tests that need it are skipped, and say so.
+.PHONY: try-livekit-server
 try-livekit-server:
 	@if [ -z "$(LIVEKIT_SERVER)" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory livekit-server || \
 		echo 'The LiveKit server could not be built; tests that need it are skipped.' >&2; fi
