@@ -62,7 +62,7 @@ $(LIVEKIT_BUILT): tests/livekit_server/go.mod tests/livekit_server/go.sum
 # Where it cannot be built, the tests that need it are skipped, and say so.
 .PHONY: try-livekit-server
 try-livekit-server:
-	@if [ -z "$(LIVEKIT_SERVER)" ] && command -v go >/dev/null; then $(MAKE) --no-print-directory livekit-server || \
+	@if [ -z "$(LIVEKIT_SERVER)" ] && command -v go >/dev/null; then $(MAKE) -s --no-print-directory livekit-server || \
 		echo 'The LiveKit server could not be built; tests that need it are skipped.' >&2; fi
 
 # The file is touched last, so an install that broke off is begun again.
