@@ -35,7 +35,12 @@ rtc:
   node_ip: 127.0.0.1
   interfaces: {{ includes: [lo] }}
 room: {{ max_participants: {max_participants} }}
-turn: {{ enabled: {has_turn}, udp_port: {turn_port}, domain: localhost, external_tls: true }}
+turn:
+  enabled: {has_turn}
+  udp_port: {turn_port}
+  domain: localhost
+  external_tls: true
+  allow_restricted_peer_cidrs: ["127.0.0.0/8"]
 """
 
 

@@ -7,7 +7,7 @@ from tests.net.peers import DEADLINE_S, raw_client, until
 
 from pressroom_host.webrtc import peer as peer_module
 from pressroom_host.webrtc.mux import Mux
-from pressroom_host.webrtc.peer import BacklogFull
+from pressroom_host.webrtc.peer_connection import BacklogFull
 
 RTP = bytes.fromhex("806f0001000003c0000004d2") + b"opus payload"
 SSRC = 1234

@@ -17,8 +17,10 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from pressroom_host.webrtc.mux import Mux
-from pressroom_host.webrtc.peer import BacklogFull, Peer
-from pressroom_host.webrtc.sdp import Offer, SdpError, parse_offer, write_answer
+from pressroom_host.webrtc.peer import Peer
+from pressroom_host.webrtc.peer_connection import BacklogFull
+from pressroom_host.webrtc.sdp import Offer, parse_offer, write_answer
+from pressroom_host.webrtc.sdp_lines import SdpError
 
 from .negotiation import Negotiation, Publication, Subscription
 from .participant import MAX_TRACKS, MetadataError, Participant, State

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import models
 
+from pressroom_host.webrtc.rtp import HEADER_BYTES, PLAIN, plain
+
 if TYPE_CHECKING:
     from .participant import Participant
 
 OPUS_PAYLOAD_TYPE = 111
-_HEADER_BYTES = 12  # RFC 3550 section 5.1
-_PLAIN = 0x80  # first byte: version 2, no padding, no extension, no CSRC
-_VERSION = 2
-_PADDING = 0x20
-_EXTENSION = 0x10
-_N_CSRC = 0x0F
 _MARKER = 0x80
 
 Sink = Callable[[bytes], None]
@@ -52,8 +48,8 @@ class PublishedTrack:
     def set_payload_type(self, payload_type: int) -> None:
         """Take packets of this payload type only; it is the publisher's own number for Opus."""
         self._starts = {  # second byte of a packet in -> the first two of the plain packet out
-            payload_type: bytes((_PLAIN, OPUS_PAYLOAD_TYPE)),
-            payload_type | _MARKER: bytes((_PLAIN, OPUS_PAYLOAD_TYPE | _MARKER)),
+            payload_type: bytes((PLAIN, OPUS_PAYLOAD_TYPE)),
+            payload_type | _MARKER: bytes((PLAIN, OPUS_PAYLOAD_TYPE | _MARKER)),
         }
 
     def add_sink(self, sink: Sink) -> None:
@@ -66,29 +62,16 @@ class PublishedTrack:
 
     def forward(self, packet: bytes) -> None:
         """Hand one RTP packet of the publisher to every subscriber. What is malformed is counted and dropped."""
-        start = self._starts.get(packet[1]) if len(packet) > _HEADER_BYTES else None
-        if start is not None and packet[0] != _PLAIN:
-            packet = _plain(packet)
+        start = self._starts.get(packet[1]) if len(packet) > HEADER_BYTES else None
+        if start is not None and packet[0] != PLAIN:
+            packet = plain(packet)
         if start is None or not packet:
             self.n_malformed += 1
             return
         self.n_packets += 1
-        out = start + packet[2:8] + self._ssrc_bytes + packet[_HEADER_BYTES:]
+        out = start + packet[2:8] + self._ssrc_bytes + packet[HEADER_BYTES:]
         for sink in self._sinks:
             sink(out)
 
     def __repr__(self) -> str:
         return f"PublishedTrack({self.sid}, owner={self.owner.identity}, n_sinks={len(self._sinks)})"
-
-
-def _plain(packet: bytes) -> bytes:
-    """Return the packet without CSRCs, extension and padding, or b"" if its lengths do not hold."""
-    first = packet[0]
-    start, end = _HEADER_BYTES + 4 * (first & _N_CSRC), len(packet)
-    if first & _EXTENSION and start + 4 <= end:
-        start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4], "big")
-    if first & _PADDING:
-        end -= packet[-1] or end
-    if first >> 6 != _VERSION or start >= end:
-        return b""
-    return packet[:_HEADER_BYTES] + packet[start:end]

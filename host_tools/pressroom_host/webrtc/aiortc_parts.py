@@ -3,7 +3,7 @@
 Private names of aiortc in use, each held by tests/net/test_aiortc_contract.py:
     RTCDtlsTransport  _set_role _rx_srtp _tx_srtp, and what it asks of its transport: _send _recv role state
     RTCSctpTransport  _handle_data _receive_data_chunk _receive_sack_chunk _send_chunk _inbound_streams
-                      _last_received_tsn _advertised_rwnd _sent_queue _data_channels
+                      _last_received_tsn _advertised_rwnd _sent_queue _data_channels _data_channel_id
 aiortc trusts a peer that has authenticated itself. A room does not: what such a peer could grow is bounded here.
 """
 
@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import Callable
+from functools import partial
 
 import pylibsrtp
-from aiortc.rtcdatachannel import RTCDataChannel
+from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from aiortc.rtcsctptransport import Chunk, DataChunk, RTCSctpCapabilities, RTCSctpTransport, SackChunk
 
@@ -57,24 +58,26 @@ class Certificate:
 
 
 class DtlsSrtp:
-    """The DTLS server's end of one peer.
+    """This end of the DTLS connection with one peer.
 
     send: takes each datagram for the peer. Datagrams of the peer go to `receive`.
-    protect, unprotect: SRTP for RTP packets; None until `connect` has returned. They raise SRTP_ERRORS.
+    is_offerer: this end made the offer, so that it is the one that begins the SCTP association.
+    protect, unprotect, and the same for RTCP: None until `connect` has returned. They raise SRTP_ERRORS.
     """
 
-    role = "controlled"  # aiortc asks its ICE transport for role and state
-    state = "completed"
+    state = "completed"  # aiortc asks its ICE transport for role and state
 
-    def __init__(self, certificate: Certificate, send: Callable[[bytes], None]) -> None:
+    def __init__(self, certificate: Certificate, send: Callable[[bytes], None], is_offerer: bool = False) -> None:
+        self.role = "controlling" if is_offerer else "controlled"
         self.n_dropped = 0
         self.protect: Transform | None = None
         self.unprotect: Transform | None = None
+        self.protect_rtcp: Transform | None = None
+        self.unprotect_rtcp: Transform | None = None
         self.closed = asyncio.Event()
         self._send_datagram = send
         self._datagrams: asyncio.Queue[bytes] = asyncio.Queue(_MAX_QUEUED_DATAGRAMS)
         self.aiortc = RTCDtlsTransport(self, [certificate.aiortc])  # type: ignore[arg-type] # this is its transport
-        self.aiortc._set_role("server")
         self.aiortc.on("statechange", self._on_state)
 
     def receive(self, datagram: bytes) -> None:
@@ -84,14 +87,17 @@ class DtlsSrtp:
         else:
             self._datagrams.put_nowait(datagram)
 
-    async def connect(self, fingerprints: tuple[tuple[str, str], ...]) -> None:
-        """Do the handshake and check the peer's certificate. Raises DtlsError."""
+    async def connect(self, fingerprints: tuple[tuple[str, str], ...], is_server: bool = True) -> None:
+        """Do the handshake, as the DTLS server or its client, and check the peer's certificate. Raises DtlsError."""
+        self.aiortc._set_role("server" if is_server else "client")
         expected = [RTCDtlsFingerprint(algorithm, value) for algorithm, value in fingerprints]
         await self.aiortc.start(RTCDtlsParameters(fingerprints=expected))
         if self.aiortc.state != "connected":
             raise DtlsError("DTLS handshake failed")
         self.protect = self.aiortc._tx_srtp.protect
         self.unprotect = self.aiortc._rx_srtp.unprotect
+        self.protect_rtcp = self.aiortc._tx_srtp.protect_rtcp
+        self.unprotect_rtcp = self.aiortc._rx_srtp.unprotect_rtcp
 
     def forget_inbound(self, ssrc: int) -> None:
         """Free what SRTP keeps for a stream of the peer that has ended."""
@@ -103,7 +109,7 @@ class DtlsSrtp:
 
     async def stop(self) -> None:
         """Tell the peer, and let go of the keys. Safe to call twice."""
-        self.protect = self.unprotect = None
+        self.protect = self.unprotect = self.protect_rtcp = self.unprotect_rtcp = None
         await self.aiortc.stop()
 
     def _on_state(self) -> None:
@@ -118,7 +124,7 @@ class DtlsSrtp:
 
 
 class DataChannels:
-    """The data channels that a peer opens; messages go both ways on them.
+    """The data channels with a peer, whoever opens them; messages go both ways on them.
 
     on_open(label), on_message(label, payload): called from the loop, in order. Text messages are dropped.
     """
@@ -137,8 +143,18 @@ class DataChannels:
         """How many SCTP packets and chunks were dropped."""
         return self._sctp.n_malformed
 
-    async def start(self, port: int, max_message_bytes: int) -> None:
-        """Begin the association; port and size are from the peer's SDP."""
+    async def start(self, port: int, max_message_bytes: int, open_labels: tuple[tuple[str, bool], ...] = ()) -> None:
+        """Begin the association; port and size are from the peer's SDP.
+
+        open_labels: channels that this end, the DTLS server, opens, each with whether it is reliable.
+        """
+        if open_labels:
+            self._sctp._data_channel_id = 1  # RFC 8832 section 6: the DTLS server's are odd
+        for label, is_reliable in open_labels:
+            options = {"ordered": True} if is_reliable else {"ordered": False, "maxRetransmits": 0}
+            channel = RTCDataChannel(self._sctp, RTCDataChannelParameters(label=label, **options))
+            channel.on("open", partial(asyncio.get_running_loop().call_soon, self._on_open, label))
+            self._keep(channel)
         await self._sctp.start(RTCSctpCapabilities(maxMessageSize=max_message_bytes), port)
 
     def backlog_bytes(self, label: str) -> int:
@@ -162,6 +178,10 @@ class DataChannels:
         await self._sctp.stop()
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
+        self._keep(channel)
+        asyncio.get_running_loop().call_soon(self._on_open, channel.label)
+
+    def _keep(self, channel: RTCDataChannel) -> None:
         label = channel.label
         self._channels[label] = channel
 
@@ -172,7 +192,6 @@ class DataChannels:
         # Not from inside aiortc, where an error of ours would be taken for the peer's.
         loop = asyncio.get_running_loop()
         channel.on("message", on_message)
-        loop.call_soon(self._on_open, label)
 
 
 class _BoundedSctp(RTCSctpTransport):

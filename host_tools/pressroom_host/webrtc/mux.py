@@ -8,7 +8,8 @@ import asyncio
 import socket
 
 from .aiortc_parts import Certificate
-from .peer import Peer, PeerOwner
+from .peer import Peer
+from .peer_connection import PeerOwner
 from .stun import Address, StunError, parse_binding_request, write_binding_response
 
 _MAX_DATAGRAM_BYTES = 2_048
