@@ -49,7 +49,7 @@ async def test_what_a_board_says_reaches_the_room_as_celt_of_the_bitrate_that_wa
     ear = Ear()
     async with House(tmp_path / "state", board_config={"opus_bps": opus_bps}) as house:
         await house.wait_ready(house.board)
-        house.join("ear", ear)
+        await house.join("ear", ear)
         await say(house, tone(600, 1.0))
         stats = house.bridge.stats
         assert stats.n_up_passed == len(ear.opus) >= 50 and stats.n_up_transcoded == 0

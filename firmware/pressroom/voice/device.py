@@ -2,7 +2,7 @@
 
      LED              while
      error            the gateway refused us: a press tries again; or it offers media we cannot use
-     connecting       there is no gateway, whatever the button does
+     connecting       there is no gateway, or it has lost the room, whatever the button does
      talking          the button is held and heard
      agent_speaking   somebody says something to us
      ready            none of these
@@ -268,6 +268,8 @@ class Device:
             self._led.show(ERROR)
         elif self._media is None:
             self._led.show(ERROR if self._link.is_ready else CONNECTING)  # a welcome whose media we cannot use
+        elif self.room.is_away:
+            self._led.show(CONNECTING)
         elif self._uplink.is_talking:
             self._led.show(TALKING)
         else:

@@ -14,6 +14,7 @@ class Room:
         self.name = None
         self.identity = None  # our own
         self.agent_state = None
+        self.is_away = False  # the gateway has lost the room, and is getting it back
         self.n_left_out = 0
         self.n_data = 0
         self._participants = {}  # sid -> message
@@ -23,6 +24,7 @@ class Room:
         """A welcome came: the gateway tells of everybody again."""
         self.name = message["room"]
         self.identity = message["identity"]
+        self.is_away = False
         self._participants = {}
         self._tracks = {}
 
@@ -36,6 +38,8 @@ class Room:
             self._keep(self._tracks, message, not message["subscribed"], _MAX_TRACKS)
         elif name == "state":
             self.agent_state = message.get("agent", self.agent_state)
+            if "room" in message:
+                self.is_away = message["room"] != "connected"
         elif name == "data":
             self.n_data += 1
         elif name == "rpc":

@@ -70,7 +70,7 @@ _FIELDS = {
     ),
     "mute": (("muted", _BOOL, True), ("rtp_timestamp", _INT, False)),
     "flush": (),
-    "state": (("agent", _TEXT, False), ("message", _TEXT, False)),
+    "state": (("agent", _TEXT, False), ("room", _TEXT, False), ("message", _TEXT, False)),
     "participant": (
         ("identity", _TEXT, True),
         ("sid", _TEXT, True),
@@ -78,6 +78,7 @@ _FIELDS = {
         ("name", _TEXT, False),
         ("attributes", _TEXT_MAP, False),
         ("is_speaking", _BOOL, False),
+        ("quality", _TEXT, False),
     ),
     "track": (
         ("sid", _TEXT, True),
@@ -88,7 +89,12 @@ _FIELDS = {
         ("name", _TEXT, False),
         ("source", _TEXT, False),
     ),
-    "data": (("payload", _TEXT, True), ("topic", _TEXT, False), ("destination_identities", _TEXTS, False)),
+    "data": (
+        ("payload", _TEXT, True),
+        ("topic", _TEXT, False),
+        ("destination_identities", _TEXTS, False),
+        ("participant_identity", _TEXT, False),
+    ),
     "rpc": (
         ("id", _TEXT, True),
         ("method", _TEXT, True),
@@ -98,7 +104,12 @@ _FIELDS = {
         ("response_timeout_ms", _INT, False),
     ),
     "rpc_result": (("id", _TEXT, True), ("payload", _TEXT, False), ("error", _ERROR, False)),
-    "transcription": (("id", _TEXT, True), ("text", _TEXT, True), ("final", _BOOL, True)),
+    "transcription": (
+        ("id", _TEXT, True),
+        ("text", _TEXT, True),
+        ("final", _BOOL, True),
+        ("participant_identity", _TEXT, False),
+    ),
     "config": (("values", _OBJECT, True),),
     "token": (("token", _TEXT, True),),
     "stats": (("values", _NUMBERS, True),),

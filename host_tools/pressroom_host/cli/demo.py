@@ -6,10 +6,12 @@ from pathlib import Path
 import rich_click as click
 from rich.console import Console
 
+from pressroom_host.cli.livekit import livekit_options
 from pressroom_host.cli.output import json_option, print_json, print_table
 from pressroom_host.demo import conversation, folder, logs, machine, report, speech
 from pressroom_host.demo.house import House
 from pressroom_host.demo.timeline import Tell, Timeline
+from pressroom_host.gateway.server import LiveKitServer
 
 _NOT_HEARD = 1
 
@@ -41,8 +43,16 @@ _NOT_HEARD = 1
     show_default=True,
     help="How much of what was said before the press is sent. With 0 the first word is lost and the demo fails.",
 )
+@livekit_options
 @json_option
-def demo(audio: tuple[Path, ...], out: Path | None, state_dir: Path | None, preroll_ms: int, is_json: bool) -> int:
+def demo(
+    audio: tuple[Path, ...],
+    out: Path | None,
+    state_dir: Path | None,
+    preroll_ms: int,
+    livekit: LiveKitServer | None,
+    is_json: bool,
+) -> int:
     """A simulated board talks in a room and is answered.
 
     Starts a gateway with its room, a board (the real firmware under MicroPython, simulated hardware) and a parrot (an
@@ -53,6 +63,7 @@ def demo(audio: tuple[Path, ...], out: Path | None, state_dir: Path | None, prer
       pressroom demo                       three turns, about half a minute
       pressroom demo --audio hello.wav     your own voice
       pressroom demo --preroll-ms 0        hear what the pre-roll is for
+      pressroom demo --livekit             the same in the LiveKit server that LIVEKIT_URL names
 
     Writes heard-N.wav, report.json and timeline.svg into build/demo.
     """
@@ -61,7 +72,8 @@ def demo(audio: tuple[Path, ...], out: Path | None, state_dir: Path | None, prer
     with folder.held(out) as results:
         timeline = Timeline(Console(highlight=False, quiet=is_json))
         with logs.into(results / "gateway.log"):
-            talk = asyncio.run(_hold(speeches, results, state_dir or results / "state", preroll_ms, timeline))
+            house = House(state_dir or results / "state", board_config={"preroll_ms": preroll_ms}, livekit=livekit)
+            talk = asyncio.run(_hold(house, speeches, results, timeline))
         told = report.write(talk, results)
     if is_json:
         print_json(told)
@@ -70,10 +82,8 @@ def demo(audio: tuple[Path, ...], out: Path | None, state_dir: Path | None, prer
     return 0 if talk.is_good else _NOT_HEARD
 
 
-async def _hold(
-    speeches: list[speech.Speech], results: Path, state_dir: Path, preroll_ms: int, tell: Tell
-) -> conversation.Conversation:
-    async with House(state_dir, board_config={"preroll_ms": preroll_ms}) as house:
+async def _hold(house: House, speeches: list[speech.Speech], results: Path, tell: Tell) -> conversation.Conversation:
+    async with house:
         try:
             return await conversation.hold(house, speeches, tell)
         finally:

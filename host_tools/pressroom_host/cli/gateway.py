@@ -7,9 +7,10 @@ from pathlib import Path
 
 import rich_click as click
 
+from pressroom_host.cli.livekit import livekit_options
 from pressroom_host.cli.output import json_option, print_json
 from pressroom_host.gateway.log import write_logs_to
-from pressroom_host.gateway.server import Gateway, GatewayConfig
+from pressroom_host.gateway.server import Gateway, GatewayConfig, LiveKitServer
 
 _DEVICE_PORT = 7_443
 _ROOM_PORT = 7_880  # LiveKit's own
@@ -54,6 +55,7 @@ _port = click.IntRange(0, 65_535)
     help="Where certificate, secret and tokens are kept. Default: where this system keeps such things.",
 )
 @click.option("--plain", "is_plain", is_flag=True, help="No TLS for devices. Works with --host 127.0.0.1 only.")
+@livekit_options
 @json_option
 def gateway(
     host: str,
@@ -64,9 +66,10 @@ def gateway(
     rooms: tuple[str, ...],
     state_dir: Path | None,
     is_plain: bool,
+    livekit: LiveKitServer | None,
     is_json: bool,
 ) -> int:
-    """Brings devices into LiveKit rooms.
+    """Brings devices into LiveKit rooms, of its own or of a LiveKit server.
 
     Runs until Ctrl-C or SIGTERM; devices are then told to come back later. On first start a certificate and an API
     secret are made and kept. A device needs three things, and this command prints the first two: the gateway's
@@ -76,6 +79,7 @@ def gateway(
     \b
       pressroom gateway                          on every address of this machine
       pressroom gateway --advertise 192.0.2.7    behind a router that forwards its ports
+      pressroom gateway --livekit wss://lk.local into the rooms of a LiveKit server
     """
     config = GatewayConfig(
         state_dir=state_dir,
@@ -86,6 +90,7 @@ def gateway(
         room_port=room_port,
         rooms=rooms,
         is_plain=is_plain,
+        livekit=livekit,
     )
     write_logs_to(sys.stderr)
     return asyncio.run(_run(config, is_json))
@@ -110,18 +115,19 @@ def _stop(stopped: "asyncio.Future[int]", exit_code: int) -> None:
 
 def _print_where(running: Gateway, is_json: bool) -> None:
     pin = running.certificate_pin.hex()
+    where = "on this machine" if running.has_own_rooms else "a LiveKit server"
     if is_json:
         print_json(
             {
                 "device_url": running.device_url,
                 "certificate_pin": pin,
                 "udp_port": running.media.port,
-                "room_url": running.room_server.url,
+                "room_url": running.room.url,
                 "state_dir": str(running.state_dir),
             }
         )
         return
     print(f"Devices connect to   {running.device_url}   (audio: UDP port {running.media.port})")
     print(f"and pin              {pin}")
-    print(f"LiveKit clients join {running.room_server.url}   (on this machine)")
+    print(f"LiveKit clients join {running.room.url}   ({where})")
     print(f"State is kept in     {running.state_dir}", flush=True)

@@ -70,7 +70,7 @@ async def hold(house: House, speeches: list[Speech], tell: Tell) -> Conversation
     began_s = time.monotonic()
     async with AsyncExitStack() as stack:
         witness = Witness(house.identity, lambda at_s: tell(at_s, "room", "first packet"))
-        house.join("witness", witness)
+        await house.join("witness", witness)
         tell(time.monotonic(), "room", f"open at {house.room_url}")
         parrot = await ParrotProcess.start(house.room_url, house.room_token(PARROT), house.identity)
         stack.push_async_callback(parrot.stop)

@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from livekit import api
+from livekit.protocol.models import DisconnectReason
 
 from pressroom_host.errors import UserError
 from pressroom_host.gateway.bridge import Bridge
-from pressroom_host.gateway.server import Gateway, GatewayConfig
-from pressroom_host.room.member import Member, MemberListener
+from pressroom_host.gateway.room_port import RoomParticipant
+from pressroom_host.gateway.server import Gateway, GatewayConfig, LiveKitServer
+from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.room.tokens import AccessClaims, Grants
 from pressroom_host.sim.board import LedTimeout, SimulatedBoard
 from pressroom_host.sim.process import BoardStopped
@@ -35,21 +37,25 @@ class House:
     """`async with House(...) as house`: a gateway on free ports, and a board that knows it.
 
     state_dir: of the gateway; a board's flash lies in a folder below it. board_config: added to the board's NVS.
+    livekit: whose rooms to use; None: the gateway's own.
     """
 
     room = "demo"
     identity = "board"
 
-    def __init__(self, state_dir: Path, *, board_config: BoardConfig | None = None) -> None:
+    def __init__(
+        self, state_dir: Path, *, board_config: BoardConfig | None = None, livekit: LiveKitServer | None = None
+    ) -> None:
         self.gateway: Gateway
         self.board: SimulatedBoard
         self._state_dir = state_dir
         self._board_config = board_config or {}
+        self._livekit = livekit
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:  # what has begun is ended if the rest cannot begin
-            self.gateway = await Gateway.start(GatewayConfig(state_dir=self._state_dir))
+            self.gateway = await Gateway.start(GatewayConfig(state_dir=self._state_dir, livekit=self._livekit))
             stack.push_async_callback(self.gateway.stop)
             self.board = await stack.enter_async_context(self.make_board(self.identity, self._board_config))
             self._stack = stack.pop_all()
@@ -70,14 +76,14 @@ class House:
     @property
     def room_url(self) -> str:
         """Where LiveKit clients connect."""
-        return self.gateway.room_server.url
+        return self.gateway.room.url
 
     def room_token(self, identity: str) -> str:
         """Return a token for a client, good for ten minutes."""
         grants = api.VideoGrants(
             room_join=True, room=self.room, can_publish=True, can_subscribe=True, can_update_own_metadata=True
         )
-        access = api.AccessToken(self.gateway.api_key, self.gateway.api_secret)
+        access = api.AccessToken(self.gateway.room.api_key, self.gateway.room.api_secret)
         return access.with_identity(identity).with_ttl(_TOKEN_LIFE).with_grants(grants).to_jwt()
 
     def make_board(self, identity: str, config: BoardConfig) -> SimulatedBoard:
@@ -93,10 +99,13 @@ class House:
         folder.mkdir(parents=True, exist_ok=True)
         return SimulatedBoard({**known, **config}, workdir=folder)
 
-    def join(self, identity: str, listener: MemberListener) -> Member:
-        """Bring a silent listener into the room."""
+    async def join(self, identity: str, listener: RoomListener) -> RoomParticipant:
+        """Bring a silent listener into the room; it leaves with the house."""
         grants = Grants(room_join=True, can_subscribe=True)
-        return self.gateway.room_server.join(AccessClaims(identity=identity, room=self.room, grants=grants), listener)
+        claims = AccessClaims(identity=identity, room=self.room, grants=grants)
+        participant = await self.gateway.room.join(claims, listener)
+        self._stack.push_async_callback(participant.leave, DisconnectReason.CLIENT_INITIATED)
+        return participant
 
     @property
     def bridge(self) -> Bridge:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from livekit.protocol import models
 
 from pressroom.wire.seq import seq_between
+from pressroom_host.livekit_client.listener import RoomListener
 
 
-class Witness:
-    """A MemberListener. After `begin_turn`, `first_packet_s`, `n_packets`, `n_lost` are of that turn.
+class Witness(RoomListener):
+    """After `begin_turn`, `first_packet_s`, `n_packets`, `n_lost` are of that turn.
 
     on_first_packet is called with its time.
     """
@@ -51,26 +52,3 @@ class Witness:
         self.n_packets += 1
         if seq_between(self._last_seq, seq) > 0:
             self._last_seq = seq
-
-    # The rest of a MemberListener: what a silent witness need not know.
-
-    def on_participant(self, info: models.ParticipantInfo) -> None:
-        """Somebody joined or changed."""
-
-    def on_participant_left(self, info: models.ParticipantInfo) -> None:
-        """Somebody left."""
-
-    def on_track_gone(self, track_sid: str) -> None:
-        """A track is gone."""
-
-    def on_track_muted(self, track_sid: str, muted: bool) -> None:
-        """A track was muted or unmuted."""
-
-    def on_data(self, packet: models.DataPacket) -> None:
-        """Data for all."""
-
-    def on_mute_requested(self, track_sid: str, muted: bool) -> None:
-        """A track of ours: there is none."""
-
-    def on_removed(self, reason: int) -> None:
-        """The room has let go of us."""

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
 from pressroom.wire import session as wire_session
 from pressroom.wire.messages import MAX_MESSAGE_BYTES, PROTO, MessageError, encode
 from pressroom.wire.session import GatewaySession
+from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.room.tokens import AccessClaims, GrantMissing
 
 from .downlink import Downlink
@@ -24,7 +25,7 @@ from .link import Link
 from .media import Leg, MediaPort
 from .messenger import Messenger
 from .renumber import Renumber
-from .room_port import RoomParticipant, RoomPort
+from .room_port import RoomParticipant, RoomPort, RoomTrack
 from .room_view import Message, RoomView
 from .stats import SessionStats
 from .uplink import UPLINK_CODECS, Uplink
@@ -38,7 +39,7 @@ Reason = models.DisconnectReason
 Advertise = Callable[[Link], tuple[str, int]]  # where the device of this link sends its audio
 
 
-class Bridge:
+class Bridge(RoomListener):
     """Made for a hello that was read and found good. on_over is called once, when `close` is to be called."""
 
     def __init__(
@@ -66,7 +67,7 @@ class Bridge:
         self._downlink = Downlink(self.stats)
         self._uplink: Uplink | None = None  # None: the token does not let this device speak
         self._participant: RoomParticipant | None = None
-        self._track_sid = ""
+        self._track: RoomTrack | None = None
         self._link: Link | None = None
         self._leg: Leg | None = None
         self._max_message_bytes = MAX_MESSAGE_BYTES
@@ -80,11 +81,11 @@ class Bridge:
         self._wait(self._now_ms())  # a Session that nobody is welcomed to expires too
         participant = self._participant = self._messenger.participant = await room.join(self.claims, self)
         try:
-            track = participant.publish_audio(_TRACK_NAME, models.TrackSource.MICROPHONE, muted=True)
+            track = await participant.publish_audio(_TRACK_NAME, models.TrackSource.MICROPHONE, muted=True)
         except GrantMissing as error:
             self._log.info("listens only", why=str(error))
         else:
-            self._track_sid = track.sid
+            self._track = track
             numbers = Renumber(int.from_bytes(os.urandom(2), "big"), int.from_bytes(os.urandom(4), "big"), self.stats)
             self._uplink = Uplink(track, numbers, self.stats)
         self._log.info("joined", room=self.claims.room, identity=self.claims.identity)
@@ -188,7 +189,7 @@ class Bridge:
         """Send audio inside the WebSocket."""
         return self._link is not None and self._link.send_packet(packet)
 
-    # What the room brings (MemberListener).
+    # What the room brings (RoomListener).
 
     def on_participant(self, info: models.ParticipantInfo) -> None:
         """Another participant joined or changed."""
@@ -230,9 +231,32 @@ class Bridge:
 
     def on_mute_requested(self, track_sid: str, muted: bool) -> None:
         """The room may silence the device, but never opens its microphone."""
-        if muted and track_sid == self._track_sid and self._uplink is not None:
+        if muted and self._uplink is not None and self._track is not None and track_sid == self._track.sid:
             self._uplink.stop(self._now_ms())
             self._say_all([{"t": "mute", "muted": True}])
+
+    def on_speakers(self, speakers: list[models.SpeakerInfo]) -> None:
+        """Participants have begun or stopped to speak."""
+        self._say_all(self._view.speakers({speaker.sid: speaker.active for speaker in speakers}))
+
+    def on_connection_quality(self, updates: list[rtc.ConnectionQualityInfo]) -> None:
+        """Participants are reached better or worse, the gateway in the place of this device among them."""
+        qualities = {update.participant_sid: models.ConnectionQuality.Name(update.quality) for update in updates}
+        self._say_all(self._view.qualities(qualities))
+        participant = self._participant
+        if participant is not None and participant.sid in qualities:
+            me = {"identity": self.claims.identity, "sid": participant.sid, "state": "ACTIVE"}
+            self._say_all([{"t": "participant", **me, "quality": qualities[participant.sid]}])
+
+    def on_reconnecting(self, why: str) -> None:
+        """The room is out of reach."""
+        self._log.info("room out of reach", why=why)
+        self._say_all(self._view.away(True))
+
+    def on_reconnected(self) -> None:
+        """The room is there again."""
+        self._log.info("room there again")
+        self._say_all(self._view.away(False))
 
     def on_removed(self, reason: int) -> None:
         """The room has let go of the device."""
@@ -240,6 +264,8 @@ class Bridge:
             return
         if reason == Reason.DUPLICATE_IDENTITY:
             self.leave("DISCONNECT", "DUPLICATE_IDENTITY", "another device joined as this one; give each its own token")
+        elif reason == Reason.JOIN_FAILURE:
+            self.leave("RECONNECT", "ROOM_UNAVAILABLE", "the LiveKit server does not let this device in any more")
         elif reason in (Reason.PARTICIPANT_REMOVED, Reason.ROOM_DELETED):
             self.leave("DISCONNECT", Reason.Name(reason), "the room has sent this device away")
         else:

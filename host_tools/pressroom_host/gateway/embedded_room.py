@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from livekit.protocol import models
 
-from pressroom_host.room.member import Member, MemberListener, MemberTrack
+from pressroom_host.livekit_client.listener import RoomListener
+from pressroom_host.room.member import Member, MemberTrack
 from pressroom_host.room.server import RoomServer
 from pressroom_host.room.tokens import AccessClaims
 
@@ -18,7 +19,7 @@ class EmbeddedParticipant:
         self._member = member
         self.sid = member.sid
 
-    def publish_audio(self, name: str, source: models.TrackSource, muted: bool) -> MemberTrack:
+    async def publish_audio(self, name: str, source: models.TrackSource, muted: bool) -> MemberTrack:
         """Publish an Opus track. Raises room.tokens.GrantMissing."""
         return self._member.publish_audio(name, source, muted)
 
@@ -36,17 +37,19 @@ class EmbeddedParticipant:
 
 
 class EmbeddedRoom:
-    """The rooms of a RoomServer; it is stopped with this."""
+    """The rooms of a RoomServer, which takes tokens of this key; it is stopped with this."""
 
-    def __init__(self, server: RoomServer) -> None:
+    def __init__(self, server: RoomServer, api_key: str, api_secret: str) -> None:
         self.server = server
+        self.api_key = api_key
+        self.api_secret = api_secret
 
     @property
     def url(self) -> str:
         """Where LiveKit clients join."""
         return self.server.url
 
-    async def join(self, claims: AccessClaims, listener: MemberListener) -> RoomParticipant:
+    async def join(self, claims: AccessClaims, listener: RoomListener) -> RoomParticipant:
         """Let a device into its room."""
         return EmbeddedParticipant(self.server.join(claims, listener))
 

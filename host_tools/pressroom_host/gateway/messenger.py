@@ -1,13 +1,20 @@
-"""Messages between a device and the others in its room: data, calls, and the answers to calls."""
+"""Messages between a device and the others in its room: data, texts, calls, and the answers to calls."""
 
 from collections.abc import Callable
+from typing import Final
 
 from livekit.protocol import models
+
+from pressroom_host.livekit_client.text import Text, TextStreams
 
 from . import rpc
 from .room_port import RoomParticipant
 from .room_view import Message, RoomView
 from .stats import SessionStats
+
+_TRANSCRIPTION: Final = "lk.transcription"  # a topic, and attributes, of livekit-agents
+_SEGMENT: Final = "lk.segment_id"
+_IS_FINAL: Final = "lk.transcription_final"
 
 
 class Messenger:
@@ -19,6 +26,7 @@ class Messenger:
         self._view = view
         self._stats = stats
         self._calls = rpc.Calls()
+        self._texts = TextStreams()
 
     def device_said(self, message: Message, now_ms: int) -> None:
         """Take a message of the device that is meant for the room."""
@@ -55,9 +63,14 @@ class Messenger:
             result = self._calls.answered_by_room(packet.rpc_response)
             if result is not None and not self._say(result):
                 self._say(rpc.error_result(result["id"], rpc.RESPONSE_TOO_LARGE))
+        else:
+            text = self._texts.packet_came(packet)
+            if text is not None and not self._say(_text_message(text)):
+                self._stats.n_messages_refused += 1
 
     def left(self, identity: str) -> None:
         """Somebody left the room."""
+        self._texts.left(identity)
         for result in self._calls.left(identity):
             self._say(result)
 
@@ -85,3 +98,17 @@ class Messenger:
     def _send(self, packet: models.DataPacket) -> None:
         if self.participant is not None:
             self.participant.send_data(packet, reliable=True)
+
+
+def _text_message(text: Text) -> Message:
+    """Return a text stream as the device is told of it: what was said, or data."""
+    if text.topic == _TRANSCRIPTION:
+        is_final = text.attributes.get(_IS_FINAL, "true") == "true"
+        return {
+            "t": "transcription",
+            "id": text.attributes.get(_SEGMENT, text.stream_id),
+            "text": text.text,
+            "final": is_final,
+            "participant_identity": text.sender_identity,
+        }
+    return {"t": "data", "topic": text.topic, "payload": text.text, "participant_identity": text.sender_identity}

@@ -1,7 +1,7 @@
 """The seam behind which a room stands: what the gateway asks of a LiveKit room, whatever serves it.
 
-The words are LiveKit's. Events come back through `MemberListener` (room/member.py), from the loop, and may come
-before `join` has returned: what is in the room already is reported first.
+The words are LiveKit's. Events come back through `RoomListener`, from the loop, and may come before `join` has
+returned: what is in the room already is reported first.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from livekit.protocol import models
 
-from pressroom_host.room.member import MemberListener
+from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.room.tokens import AccessClaims
 
 
@@ -18,7 +18,7 @@ class RoomTrack(Protocol):
 
     @property
     def sid(self) -> str:
-        """LiveKit's identifier, TR_..."""
+        """LiveKit's identifier, TR_...; it changes when the room is joined anew."""
 
     def send_rtp(self, packet: bytes) -> None:
         """Send one plain RTP packet: 12 bytes of header, payload type 111 (Opus). The SSRC becomes the room's."""
@@ -32,9 +32,9 @@ class RoomParticipant(Protocol):
 
     @property
     def sid(self) -> str:
-        """LiveKit's identifier, PA_..."""
+        """LiveKit's identifier, PA_...; it changes when the room is joined anew."""
 
-    def publish_audio(self, name: str, source: models.TrackSource, muted: bool) -> RoomTrack:
+    async def publish_audio(self, name: str, source: models.TrackSource, muted: bool) -> RoomTrack:
         """Publish an Opus track. Raises room.tokens.GrantMissing."""
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
@@ -54,7 +54,15 @@ class RoomPort(Protocol):
     def url(self) -> str:
         """Where LiveKit clients join."""
 
-    async def join(self, claims: AccessClaims, listener: MemberListener) -> RoomParticipant:
+    @property
+    def api_key(self) -> str:
+        """Names the secret."""
+
+    @property
+    def api_secret(self) -> str:
+        """Signs the tokens of those who join; for programs of this machine only."""
+
+    async def join(self, claims: AccessClaims, listener: RoomListener) -> RoomParticipant:
         """Let a device into its room. Raises RoomUnavailable."""
 
     async def stop(self) -> None:

@@ -156,7 +156,12 @@ def data_message(packet: models.DataPacket) -> Message | None:
         payload = packet.user.payload.decode()
     except UnicodeDecodeError:
         return None
-    return {"t": "data", "topic": packet.user.topic, "payload": payload}
+    return {
+        "t": "data",
+        "topic": packet.user.topic,
+        "payload": payload,
+        "participant_identity": packet.participant_identity,
+    }
 
 
 def data_packet(message: Message) -> models.DataPacket:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -14,7 +14,9 @@ from .device_server import DeviceServer
 from .embedded_room import EmbeddedRoom
 from .identity import Identity, load_or_make_identity
 from .link import Link
+from .livekit_room import LiveKitRooms
 from .media import MediaPort
+from .room_port import RoomPort
 from .state import StateFolder, StateLock
 from .tokens import ApiKey, TokenBook, TokenGate, load_or_make_api_key
 
@@ -32,11 +34,21 @@ class PortInUse(UserError):
 
 
 @dataclass(frozen=True, slots=True)
+class LiveKitServer:
+    """A LiveKit server elsewhere, whose rooms the devices join. The secret is in no repr."""
+
+    url: str
+    api_key: str
+    api_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """Ports of 0 take a free one. state_dir None: where the system keeps such things.
 
     advertise: "HOST" or "HOST:PORT" to which devices send their audio; None: the address at which each has found us.
     rooms: those that are served; empty = any. is_plain: no TLS for devices; on loopback only.
+    livekit: None: rooms of this process.
     """
 
     state_dir: Path | None
@@ -48,10 +60,11 @@ class GatewayConfig:
     room_udp_port: int = 0
     rooms: tuple[str, ...] = ()
     is_plain: bool = False
+    livekit: LiveKitServer | None = None
 
 
 class Gateway:
-    """Devices come in at `device_url`, LiveKit clients at `room_server.url`. Made by `start`."""
+    """Devices come in at `device_url`, LiveKit clients at `room.url`. Made by `start`."""
 
     def __init__(self, config: GatewayConfig, state: StateFolder, lock: StateLock) -> None:
         self.state_dir = state.path
@@ -62,7 +75,7 @@ class Gateway:
         self._api_key: ApiKey = load_or_make_api_key(state)
         self._book = TokenBook(state, self._api_key)
         self._gate = TokenGate(state, self._api_key, config.rooms)
-        self._room: EmbeddedRoom | None = None
+        self._room: RoomPort | None = None
         self._media: MediaPort | None = None
         self._devices: DeviceServer | None = None
 
@@ -131,9 +144,20 @@ class Gateway:
         return self._media
 
     @property
-    def room_server(self) -> RoomServer:
-        """The rooms of this process."""
+    def room(self) -> RoomPort:
+        """The rooms that devices join."""
         assert self._room is not None
+        return self._room
+
+    @property
+    def has_own_rooms(self) -> bool:
+        """Return whether the rooms are of this process."""
+        return isinstance(self._room, EmbeddedRoom)
+
+    @property
+    def room_server(self) -> RoomServer:
+        """The rooms of this process, where there are some."""
+        assert isinstance(self._room, EmbeddedRoom)
         return self._room.server
 
     def create_device_token(self, identity: str, room: str, *, name: str = "", can_subscribe: bool = True) -> str:
@@ -142,27 +166,30 @@ class Gateway:
 
     async def _open(self) -> None:
         config = self._config
-        try:
-            server = await RoomServer.start(
-                api_key=self.api_key,
-                api_secret=self.api_secret,
-                port=config.room_port,
-                udp_port=config.room_udp_port,
-            )
-        except OSError as error:
-            raise _port_in_use("room", f"{config.room_port} or {config.room_udp_port}", error, "--room-port") from None
-        self._room = EmbeddedRoom(server)
+        self._room = await self._open_rooms(config.livekit)
         try:
             self._media = MediaPort.open(config.host, config.udp_port)
         except OSError as error:
             raise _port_in_use(f"UDP {config.host}", config.udp_port, error, "--udp-port or --host") from None
-        devices = DeviceServer(self._gate, self._room, self._media, self._advertise)
+        devices = DeviceServer(self._gate, self.room, self._media, self._advertise)
         try:
             devices.open(config.host, config.port, None if config.is_plain else self._identity.ssl_context())
         except OSError as error:
             raise _port_in_use(f"TCP {config.host}", config.port, error, "--port or --host") from None
         self._devices = devices
-        log.info("gateway up", device_url=self.device_url, room_url=server.url, udp_port=self._media.port)
+        log.info("gateway up", device_url=self.device_url, room_url=self.room.url, udp_port=self._media.port)
+
+    async def _open_rooms(self, livekit: LiveKitServer | None) -> RoomPort:
+        if livekit is not None:
+            return LiveKitRooms(livekit.url, livekit.api_key, livekit.api_secret)
+        ports = self._config.room_port, self._config.room_udp_port
+        try:
+            server = await RoomServer.start(
+                api_key=self.api_key, api_secret=self.api_secret, port=ports[0], udp_port=ports[1]
+            )
+        except OSError as error:
+            raise _port_in_use("room", f"{ports[0]} or {ports[1]}", error, "--room-port") from None
+        return EmbeddedRoom(server, self.api_key, self.api_secret)
 
     def _advertise(self, link: Link) -> tuple[str, int]:
         """Return where the device of this link sends its audio."""
