@@ -21,10 +21,18 @@ async def embedded() -> AsyncIterator[RoomServer]:
     await server.stop()
 
 
-@pytest.fixture
-async def room_server(embedded: RoomServer) -> Door:
+@pytest.fixture(params=["embedded", "livekit"])
+async def room_server(request):
     """The way in; a test that needs nothing else runs against any LiveKit server."""
-    return Door(embedded.url, API_KEY, API_SECRET)
+    if request.param == "embedded":
+        embedded = await RoomServer.start(api_key=API_KEY, api_secret=API_SECRET)
+        yield Door(embedded.url, API_KEY, API_SECRET)
+        await embedded.stop()
+        return
+    from tests.livekit_server.server import LiveKitServer
+
+    async with LiveKitServer.running() as server:
+        yield Door(server.url, server.api_key, server.api_secret)
 
 
 Join = Callable[..., Awaitable[Client]]

@@ -26,7 +26,6 @@ from pressroom_host.webrtc.client_sdp import (
     write_offer,
 )
 from pressroom_host.webrtc.ice import IceError, TurnServer
-from pressroom_host.webrtc.sdp_lines import SdpError
 
 from .errors import JoinRefused, MediaUnreachable, ServerUnreachable, SignallingLost
 from .publication import Publication
@@ -295,16 +294,20 @@ class Connection:
     async def _read(self, signalling: Signalling) -> None:
         async for response in signalling:
             self._heard_at_s = self._loop.time()
-            kind = response.WhichOneof("message")
-            if kind is None:
-                continue
-            try:
-                await self._on_response(kind, getattr(response, kind))
-            except (SdpError, IceError, ValueError) as error:
-                self.n_malformed += 1
-                log.warning("the server said something malformed", kind=kind, why=str(error))
+            await self._take(response)
         if signalling is self._signalling and not self._has_ended:
             self._lose_signalling("the server has closed the WebSocket")
+
+    async def _take(self, response: rtc.SignalResponse) -> None:
+        """Take what the server says; what is malformed is counted."""
+        kind = response.WhichOneof("message")
+        if kind is None:
+            return
+        try:
+            await self._on_response(kind, getattr(response, kind))
+        except (IceError, ValueError) as error:  # an SdpError is one
+            self.n_malformed += 1
+            log.warning("the server said something malformed", kind=kind, why=str(error)[:200])
 
     async def _on_response(self, kind: str, value: Any) -> None:
         if kind == "join":
@@ -322,6 +325,10 @@ class Connection:
             self._on_more_sections(value.num_audios)
         elif kind == "track_published":
             self._on_track_published(value)
+        elif kind == "track_subscribed":
+            for publication in self._publications:
+                if publication.sid == value.track_sid:
+                    publication.heard()
         elif kind in ("pong", "pong_resp"):
             if self._on_pong:
                 self._on_pong.popleft()()

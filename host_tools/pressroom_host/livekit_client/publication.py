@@ -19,12 +19,14 @@ _HEADER = struct.Struct(">BBHII")  # RFC 3550 section 5.1
 _DTX_BYTES = 2  # RFC 6716: a packet this short is silence
 _SPEECH_DBOV = 30  # what is said of a packet whose level nobody knows
 _MAX_HELD_PACKETS = 50
+_BEFORE_MUTE_S = 0.01
 
 
 class Publication:
     """Made by `LiveKitRoom.publish_opus`. sid: LiveKit's TR_...; it changes when the room is joined anew.
 
-    After an unmute packets are held until the server has taken it: media would overtake it, and be dropped there.
+    Signalling and media overtake each other, and a server drops what comes while the track is muted. So after an unmute
+    packets are held until the server has taken it, and a mute is told a moment after the last packet.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Publication:
         self._sender: SendStream | None = None
         self._on_change = on_change
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_heard = asyncio.Event()
+        self._mute_timer: asyncio.TimerHandle | None = None
         self._held: deque[tuple[bytes, int]] | None = None
         self._now_s = asyncio.get_running_loop().time
         self._seq = secrets.randbelow(2**15)  # of send_opus
@@ -55,6 +59,10 @@ class Publication:
     async def published(self) -> None:
         """Return once the server has taken the track. Raises PublishRefused."""
         await asyncio.shield(self._done)
+
+    async def subscribed(self) -> None:
+        """Return once somebody hears the track; what was said before reaches nobody."""
+        await self._is_heard.wait()
 
     def send_rtp(self, packet: bytes, level_dbov: int | None = None) -> None:
         """Send one RTP packet: 12 bytes of header, of which sequence number, timestamp and marker count, and Opus.
@@ -88,9 +96,16 @@ class Publication:
 
     def set_muted(self, muted: bool) -> None:
         """Tell everybody that this track is silent, or that it is not."""
-        if self.is_muted != muted:
-            self.is_muted = muted
-            if not muted and self._sender is not None:
+        if self.is_muted == muted:
+            return
+        self.is_muted = muted
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+            self._mute_timer = None
+        if muted:
+            self._mute_timer = asyncio.get_running_loop().call_later(_BEFORE_MUTE_S, self._on_change, self)
+        else:
+            if self._sender is not None:
                 self._held = deque()
             self._on_change(self)
 
@@ -125,6 +140,10 @@ class Publication:
         if not self._done.done():
             self._done.set_exception(PublishRefused(why))
             self._done.exception()  # also where nobody waits
+
+    def heard(self) -> None:
+        """The server says that somebody is subscribed."""
+        self._is_heard.set()
 
     def attach(self, sender: SendStream | None) -> SendStream | None:
         """Packets go to this sender from now on; return the one before."""

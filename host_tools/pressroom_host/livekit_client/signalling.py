@@ -12,6 +12,7 @@ import asyncio
 import base64
 import gzip
 import ipaddress
+import re
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -28,10 +29,18 @@ PROTOCOL = 16
 CLIENT_PROTOCOL = 0  # others then call us, and send us texts, in the way every generation understands
 _VERSION = "0.1.0"
 _OPEN_TIMEOUT_S = 5.0
+_UPGRADE = {  # RFC 6455 section 4.1
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "cHJlc3Nyb29tLWFza3Mtdw==",
+}
 _CLOSE_TIMEOUT_S = 0.5
 _MAX_RESPONSE_BYTES = 2**20
 _MAX_WAITING = 1_024  # requests that the server has not taken yet
+_MAX_REASON_BYTES = 8_192
 _MAX_REASON_CHARS = 200
+_TOKEN = re.compile(r"eyJ[\w.-]*")  # some refusals repeat it
 _NOT_FOUND = 404
 _REFUSED = (401,)
 
@@ -88,7 +97,7 @@ class Signalling:
             except aiohttp.WSServerHandshakeError as error:
                 if error.status == _NOT_FOUND and number != versions[-1]:
                     continue
-                reason = await _reason(http, base + path, query, headers)
+                reason = await _reason(http, base + path, error.status, query, headers)
                 raise _refusal(error.status, reason) from None
             except TimeoutError:
                 raise ServerUnreachable(f"{base} did not answer within {_OPEN_TIMEOUT_S:.0f} s") from None
@@ -166,15 +175,20 @@ def _query_v0(request: rtc.JoinRequest) -> dict[str, str]:
     return query
 
 
-async def _reason(http: aiohttp.ClientSession, url: str, query: dict[str, str], headers: dict[str, str]) -> str:
-    """Return why the server refuses: it says so at `validate`, because a WebSocket's refusal has no text."""
+async def _reason(
+    http: aiohttp.ClientSession, url: str, status: int, query: dict[str, str], headers: dict[str, str]
+) -> str:
+    """Return why the server refuses: in words it says so at `validate`; a full room only where it is to be joined."""
+    if status >= 500:
+        headers = {**headers, **_UPGRADE}
+    else:
+        url = f"{url}/validate"
     try:
-        async with (
-            asyncio.timeout(_OPEN_TIMEOUT_S),
-            http.get(f"{url}/validate", params=query, headers=headers) as answer,
-        ):
-            text = await answer.content.read(_MAX_REASON_CHARS)
-            return text.decode(errors="replace").strip() if answer.status != 200 else ""
+        async with asyncio.timeout(_OPEN_TIMEOUT_S), http.get(url, params=query, headers=headers) as answer:
+            if answer.status < 300:  # 101 too: it would let us in now
+                return ""
+            text = (await answer.content.read(_MAX_REASON_BYTES)).decode(errors="replace").strip()
+            return _TOKEN.sub("(token)", text)[:_MAX_REASON_CHARS]
     except (TimeoutError, aiohttp.ClientError, OSError):
         return ""
 
@@ -187,9 +201,10 @@ def _refusal(status: int, reason: str) -> JoinError:
         )
     if status == _NOT_FOUND:
         return ServerUnreachable(f"no LiveKit server, or no such room, at this URL (HTTP 404{why})")
-    if status >= 500:
+    if status >= 500 and not reason:
         return ServerUnreachable(f"the LiveKit server cannot serve now (HTTP {status}{why})")
-    return JoinRefused(f"the LiveKit server does not let this participant in (HTTP {status}{why})")
+    hint = "; is the room full?" if status >= 500 else ""
+    return JoinRefused(f"the LiveKit server does not let this participant in (HTTP {status}{why}){hint}")
 
 
 def _why(error: BaseException) -> str:

@@ -11,6 +11,7 @@ any          close()                                     -> CLOSED
 import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ _REPORT_EVERY_S = 2.0
 _SILENCE_TIMEOUT_S = 8.0  # the server checks its path every 2 s, and reports every 1 to 3 s; aioice would take 33 s
 _NACK_EVERY_S = 0.02  # while packets are missing
 _JITTER_EVERY = 8  # packets
+_MAX_EARLY_PACKETS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class ClientPeer(PeerConnection):
         self._streams: dict[int, ReceiveStream] = {}
         self._task: asyncio.Task[None] | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._early: deque[bytes] = deque(maxlen=_MAX_EARLY_PACKETS)  # of a track whose SDP is still on its way
 
     @property
     def ice(self) -> IceClient:
@@ -133,6 +136,9 @@ class ClientPeer(PeerConnection):
         for ssrc in receivers.keys() - self._streams.keys():
             self._streams[ssrc] = ReceiveStream(ssrc, receivers[ssrc])
             self.listen(ssrc, self._packet_taker(self._streams[ssrc]))
+        early, self._early = self._early, deque(maxlen=_MAX_EARLY_PACKETS)
+        for packet in early:
+            super().on_srtp(packet)
 
     def streams(self) -> list[ReceiveStream]:
         """What comes now."""
@@ -142,8 +148,10 @@ class ClientPeer(PeerConnection):
         """An SRTP or SRTCP packet came (RFC 5761 section 4: by its payload type)."""
         if len(packet) > 12 and 64 <= packet[1] & 0x7F < 96:
             self._on_rtcp(packet)
-        else:
+        elif packet[8:12] in self._receivers:
             super().on_srtp(packet)
+        else:
+            self._early.append(packet)
 
     def _packet_taker(self, stream: ReceiveStream) -> Receiver:
         now_s = self._loop.time
@@ -174,7 +182,12 @@ class ClientPeer(PeerConnection):
             if isinstance(item, rtcp.SenderReport):
                 stream = self._streams.get(item.ssrc)
                 if stream is not None:
+                    is_first = not stream.has_report
                     stream.sender_reported(item.ntp_middle, self._heard_at_s)
+                    if (
+                        is_first
+                    ):  # a LiveKit server answers no NACK before it knows the round trip from a report of ours
+                        self._send_reports()
             elif isinstance(item, rtcp.Nack):
                 sender = self._senders.get(item.ssrc)
                 if sender is not None:
@@ -193,6 +206,10 @@ class ClientPeer(PeerConnection):
             self._lose(f"nothing came from the server's media port for {silent_s:.0f} s")
             return
         self._timers["report"] = self._loop.call_later(_REPORT_EVERY_S, self._report)
+        self._send_reports()
+
+    def _send_reports(self) -> None:
+        now_s = self._loop.time()
         blocks = [stream.block(now_s) for stream in self._streams.values() if stream.n_received]
         for sender in self._senders.values():
             if sender.n_packets:

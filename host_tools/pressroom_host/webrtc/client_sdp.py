@@ -14,7 +14,7 @@ from .send_stream import AUDIO_LEVEL_ID
 
 OPUS_PAYLOAD_TYPE = 111
 DATA_MID = "data"
-_AUDIO_LEVEL = "urn:ietf:params:hdrext:ssrc-audio-level"
+_AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _ANY = "0.0.0.0"
 
 

@@ -44,6 +44,11 @@ class ReceiveStream:
         """True if `due` has something to say, now or soon."""
         return bool(self._missing)
 
+    @property
+    def has_report(self) -> bool:
+        """True once its sender has reported."""
+        return self._last_report != 0
+
     def packet_came(self, packet: bytes, now_s: float) -> bool:
         """Hand a plain packet on; return whether a hole has opened before it."""
         seq = packet[2] << 8 | packet[3]
