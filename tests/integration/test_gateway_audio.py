@@ -3,30 +3,23 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from gateway_device import FRAME_S, RATE_HZ, LinkDevice, link_device
-from tests.room.clients import DEADLINE_S, Client, Door, hears
+from gateways import door_of, request_mute
+from tests.room.clients import DEADLINE_S, Client, hears
 
 from pressroom.wire import rtp as wire_rtp
-from pressroom_host.gateway.server import Gateway, GatewayConfig
+from pressroom_host.gateway.server import Gateway
 
 TONE_HZ = 500
 END_OF_TALK_MS = 150
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    running = await Gateway.start(GatewayConfig(state_dir=tmp_path / "state"))
-    yield running
-    await running.stop()
-
-
-@pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[Client]:
-    door = Door(gateway.room_server.url, gateway.api_key, gateway.api_secret)
+    door = door_of(gateway)
     joined = Client()
     await asyncio.wait_for(joined.room.connect(door.url, door.token("client")), DEADLINE_S)
     yield joined
@@ -73,7 +66,7 @@ async def test_a_device_hears_what_a_client_says(gateway: Gateway, client: Clien
 
 async def test_a_device_hears_the_sum_of_two_clients(gateway: Gateway, client: Client) -> None:
     other = Client()
-    door = Door(gateway.room_server.url, gateway.api_key, gateway.api_secret)
+    door = door_of(gateway)
     await asyncio.wait_for(other.room.connect(door.url, door.token("other")), DEADLINE_S)
     async with link_device(gateway) as device:
         voices = [await client.publish(), await other.publish()]
@@ -171,13 +164,13 @@ async def test_the_room_can_silence_a_device_but_not_open_its_microphone(gateway
         _, publication, _ = await client.event("track_subscribed")
         device.press()
         await client.event("track_unmuted")
-        gateway.room_server.request_mute("hall", publication.sid, True)
+        await request_mute(gateway, "attic", publication.sid, True)
         await client.event("track_muted")
         assert (await device.message("mute"))["muted"]
         for _ in range(5):
             device.send_frame(tone(TONE_HZ, FRAME_S))
         device.release()
-        gateway.room_server.request_mute("hall", publication.sid, False)
+        await request_mute(gateway, "attic", publication.sid, False)
         await pong(device)
         assert "track_unmuted" not in client.names()
         assert not any(message["t"] == "mute" for message in device.messages)

@@ -4,17 +4,17 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import structlog
 from gateway_device import LinkDevice, link_device
+from gateways import door_of
 from livekit import rtc
-from tests.room.clients import DEADLINE_S, Client, Door
+from tests.room.clients import DEADLINE_S, Client
 
 from pressroom.wire.messages import encode
 from pressroom_host.gateway.log import write_logs_to
-from pressroom_host.gateway.server import Gateway, GatewayConfig
+from pressroom_host.gateway.server import Gateway
 
 RPC_UNSUPPORTED_METHOD = 1400  # LiveKit's codes
 RPC_RECIPIENT_NOT_FOUND = 1401
@@ -25,15 +25,8 @@ RPC_RECIPIENT_DISCONNECTED = 1503
 RPC_RESPONSE_TOO_LARGE = 1504
 
 
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    running = await Gateway.start(GatewayConfig(state_dir=tmp_path / "state"))
-    yield running
-    await running.stop()
-
-
 async def join(gateway: Gateway, identity: str) -> Client:
-    door = Door(gateway.room_server.url, gateway.api_key, gateway.api_secret)
+    door = door_of(gateway)
     client = Client()
     await asyncio.wait_for(client.room.connect(door.url, door.token(identity)), DEADLINE_S)
     return client
@@ -205,10 +198,11 @@ async def test_a_device_calls_a_client(device: LinkDevice, client: Client) -> No
 
 
 async def test_calls_of_a_device_that_fail_are_answered(gateway: Gateway, device: LinkDevice, client: Client) -> None:
-    gone = asyncio.Event()
+    called, gone = asyncio.Event(), asyncio.Event()
 
     @client.me.register_rpc_method("slow")
     async def slow(data: rtc.RpcInvocationData) -> str:
+        called.set()
         await gone.wait()
         return ""
 
@@ -228,8 +222,10 @@ async def test_calls_of_a_device_that_fail_are_answered(gateway: Gateway, device
         ("r5", "slow", "leaver", RPC_RECIPIENT_DISCONNECTED),
     ):
         request = {"t": "rpc", "id": call_id, "method": method, "payload": "", "destination_identity": callee}
+        called.clear()
         device.say({**request, "response_timeout_ms": 300 if method == "slow" and callee == "client" else 9_000})
         if callee == "leaver":
+            await asyncio.wait_for(called.wait(), DEADLINE_S)
             await leaver.room.disconnect()
         assert (await device.message("rpc_result", id=call_id))["error"]["code"] == code
     gone.set()

@@ -1,25 +1,16 @@
 """Opus through the gateway: the bytes a device says are those that everybody gets, and what it can take it gets so."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import numpy as np
-import pytest
 from gateway_device import RATE_HZ, link_device
+from gateways import door_of
 from tests.net.peers import DEADLINE_S, raw_client, until
-from tests.room.clients import Client, Door
+from tests.room.clients import Client
 from tests.room.test_member import enter
 
 from pressroom.wire import rtp
-from pressroom_host.gateway.server import Gateway, GatewayConfig
-
-
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    running = await Gateway.start(GatewayConfig(state_dir=tmp_path / "state"))
-    yield running
-    await running.stop()
+from pressroom_host.gateway.server import Gateway
 
 
 def speech(seconds: float) -> np.ndarray:
@@ -46,15 +37,15 @@ async def test_a_second_device_hears_the_bytes_the_first_one_said(gateway: Gatew
         assert (down.n_dn_passed, down.n_dn_transcoded) == (50, 0)
 
 
-async def test_a_webrtc_peer_gets_the_bytes_a_device_said(gateway: Gateway) -> None:
+async def test_a_webrtc_peer_gets_the_bytes_a_device_said(embedded_gateway: Gateway) -> None:
     async with (
-        raw_client(gateway.room_server.mux) as (client, peer, owner),
-        link_device(gateway, codec="opus") as device,
+        raw_client(embedded_gateway.room_server.mux) as (client, peer, owner),
+        link_device(embedded_gateway, codec="opus") as device,
     ):
         peer.start(client.offer())
         await client.connect()
         await asyncio.wait_for(owner.connected.wait(), DEADLINE_S)
-        _, member = enter(gateway.room_server, "peer")
+        _, member = enter(embedded_gateway.room_server, "peer")
         said = await device.speak(speech(0.5))
         got = []
         for _ in said:
@@ -65,7 +56,7 @@ async def test_a_webrtc_peer_gets_the_bytes_a_device_said(gateway: Gateway) -> N
 
 
 async def test_from_an_official_client_the_device_gets_celt_of_ours(gateway: Gateway) -> None:
-    door = Door(gateway.room_server.url, gateway.api_key, gateway.api_secret)
+    door = door_of(gateway)
     client = Client()
     await asyncio.wait_for(client.room.connect(door.url, door.token("client")), DEADLINE_S)
     async with link_device(gateway, codec="opus") as device:
