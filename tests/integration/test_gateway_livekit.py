@@ -1,4 +1,4 @@
-"""Devices in a real LiveKit server: what of its token a device brings, and that its Session survives any trouble there."""
+"""Devices in a real LiveKit server: what its token says of each, and that its Session survives any trouble there."""
 
 import asyncio
 import contextlib

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import numpy as np
 from livekit import api, rtc
 
@@ -159,3 +160,13 @@ def _strongest_frequency_hz(window: np.ndarray) -> float:
         return 0.0
     spectrum = np.abs(np.fft.rfft(window * np.hanning(len(window))))
     return float(np.argmax(spectrum) * RATE_HZ / len(window))
+
+
+def http(door: Door) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(door.url.replace("ws", "http", 1), timeout=aiohttp.ClientTimeout(DEADLINE_S))
+
+
+async def status(door: Door, path: str, token: str = "") -> int:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with http(door) as session, session.get(path, headers=headers) as response:
+        return response.status

@@ -1,10 +1,11 @@
-"""The room under test, behind a door that a real LiveKit server has too."""
+"""The rooms under test: the embedded one and a real LiveKit server, behind the same door."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from livekit import rtc
+from tests.livekit_server.server import LiveKitServer
 from tests.room.clients import DEADLINE_S, Client, Door
 
 from pressroom_host.room.server import RoomServer
@@ -21,18 +22,20 @@ async def embedded() -> AsyncIterator[RoomServer]:
     await server.stop()
 
 
-@pytest.fixture(params=["embedded", "livekit"])
-async def room_server(request):
-    """The way in; a test that needs nothing else runs against any LiveKit server."""
-    if request.param == "embedded":
-        embedded = await RoomServer.start(api_key=API_KEY, api_secret=API_SECRET)
-        yield Door(embedded.url, API_KEY, API_SECRET)
-        await embedded.stop()
-        return
-    from tests.livekit_server.server import LiveKitServer
+@pytest.fixture
+async def livekit() -> AsyncIterator[LiveKitServer]:
+    """A real server itself, for what only it offers. It starts in 50 ms, so each test has its own."""
+    async with LiveKitServer.running(has_turn=True) as server:
+        yield server
 
-    async with LiveKitServer.running() as server:
-        yield Door(server.url, server.api_key, server.api_secret)
+
+@pytest.fixture(params=["embedded", "livekit"])
+def room_server(request: pytest.FixtureRequest) -> Door:
+    """The way in; a test that needs nothing else runs in either room."""
+    server = request.getfixturevalue(request.param)
+    if request.param == "embedded":
+        return Door(server.url, API_KEY, API_SECRET)
+    return Door(server.url, server.api_key, server.api_secret)
 
 
 Join = Callable[..., Awaitable[Client]]

@@ -1,8 +1,15 @@
 """Joining and leaving, as an official client sees it."""
 
+from dataclasses import replace
+
+import aiohttp
 import pytest
 from livekit import rtc
-from tests.room.clients import Client, Door
+from tests.integration.link_proxy import LinkProxy
+from tests.net.mutations import captures
+from tests.room.clients import Client, Door, hears, http, status
+
+VALIDATE = f"/rtc/v1/validate?join_request={captures('signalling', 'join_request.txt')[0].decode()}"
 
 
 async def test_a_client_knows_who_is_there_and_is_known_to_them(join, room_server):
@@ -80,3 +87,62 @@ async def test_without_the_grant_nobody_changes_its_attributes(join):
     await alice.me.set_attributes({"mood": "grim"})
     bob = await join("bob")
     assert bob.room.remote_participants["alice"].attributes == {}
+
+
+# The door.
+
+
+async def test_validate_says_whether_a_token_lets_its_holder_in(room_server):
+    assert await status(room_server, VALIDATE, room_server.token("alice")) == 200
+    assert await status(room_server, f"{VALIDATE}&access_token={room_server.token('alice')}") == 200  # as browsers do
+    assert await status(room_server, VALIDATE, "nonsense") == 401
+    assert await status(room_server, VALIDATE) == 401
+    assert await status(room_server, "/rtc/validate", "nonsense") == 401
+
+
+async def test_a_page_from_elsewhere_can_read_a_refusal(room_server):
+    async with http(room_server) as session, session.get(VALIDATE) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("query", ["", "?join_request=nonsense"])
+async def test_a_join_request_that_cannot_be_read_is_a_bad_request(room_server, query):
+    token = room_server.token("alice")
+    assert await status(room_server, f"/rtc/v1/validate{query}", token) == 400
+    async with http(room_server) as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+            await session.ws_connect(f"/rtc/v1{query}", headers={"Authorization": f"Bearer {token}"})
+        assert error.value.status == 400
+
+
+async def test_what_is_no_websocket_is_not_found(room_server):
+    assert await status(room_server, "/rtc/v1", room_server.token("alice")) == 404
+
+
+# The network.
+
+
+async def test_a_client_whose_signalling_is_cut_comes_back_with_its_track(room_server, join):
+    async with LinkProxy.running() as proxy:
+        proxy.aim(int(room_server.url.rpartition(":")[2]), 9)
+        bob, alice = await join("bob"), Client()
+        door = replace(room_server, url=f"ws://127.0.0.1:{proxy.tcp_port}")
+        await alice.room.connect(door.url, door.token("alice"))
+        voice = await alice.publish()
+        track, _, _ = await bob.event("track_subscribed")
+        proxy.cut("reset")
+        await alice.event("reconnecting")
+        proxy.mend()
+        await alice.event("reconnected")
+        tracks = bob.room.remote_participants
+        track = await bob.until(
+            lambda: (
+                next((p.track for p in tracks["alice"].track_publications.values() if p.track), None)
+                if "alice" in tracks
+                else None
+            ),
+            "its track",
+        )
+        async with voice.tone(440):
+            await hears(track, 440)
+        await alice.room.disconnect()

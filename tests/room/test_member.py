@@ -10,12 +10,20 @@ import pytest
 from livekit import rtc
 from livekit.protocol import models
 from tests.net.peers import until
-from tests.room.clients import DEADLINE_S, hears
+from tests.room.clients import DEADLINE_S, Door, hears
+from tests.room.conftest import API_KEY, API_SECRET
 
 from pressroom_host.room.member import Member
 from pressroom_host.room.participant import MetadataError
 from pressroom_host.room.server import RoomServer
 from pressroom_host.room.tokens import AccessClaims, GrantMissing, Grants
+
+
+@pytest.fixture
+def room_server(embedded: RoomServer) -> Door:
+    """The embedded room and nothing else."""
+    return Door(embedded.url, API_KEY, API_SECRET)
+
 
 ALL = Grants(room_join=True, can_publish=True, can_subscribe=True, can_publish_data=True, can_update_own_metadata=True)
 RATE_HZ = 16_000

@@ -30,14 +30,8 @@ Reason = models.DisconnectReason
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[LiveKitServer]:
-    async with LiveKitServer.running(has_turn=True) as running:
-        yield running
-
-
-@pytest.fixture
-def door(server: LiveKitServer) -> Door:
-    return Door(server.url, server.api_key, server.api_secret)
+def door(livekit: LiveKitServer) -> Door:
+    return Door(livekit.url, livekit.api_key, livekit.api_secret)
 
 
 @contextlib.asynccontextmanager
@@ -124,7 +118,7 @@ async def test_the_relay_is_found_by_itself_where_there_is_no_direct_path(door, 
 # The server's admin, and its rules.
 
 
-async def test_the_admin_mutes_and_removes(door, server):
+async def test_the_admin_mutes_and_removes(door):
     async with (
         api.LiveKitAPI(door.url, door.api_key, door.api_secret) as admin,
         own_client(door, "bob") as (bob, ear),
@@ -262,9 +256,9 @@ async def udp_through(proxy: LinkProxy, server: LiveKitServer, monkeypatch: pyte
         yield
 
 
-async def test_while_the_websocket_is_cut_media_goes_on_and_it_is_resumed(door, server):
+async def test_while_the_websocket_is_cut_media_goes_on_and_it_is_resumed(door, livekit):
     async with LinkProxy.running() as proxy, own_client(door, "carol") as (_, ear):
-        proxy.aim(server.port, 9)
+        proxy.aim(livekit.port, 9)
         behind = replace(door, url=f"ws://127.0.0.1:{proxy.tcp_port}")
         async with own_client(behind, "bob") as (bob, ear_of_bob), official(door, "alice") as alice:
             microphone = bob.publish_opus("microphone")
@@ -285,11 +279,11 @@ async def test_while_the_websocket_is_cut_media_goes_on_and_it_is_resumed(door, 
 
 
 @pytest.mark.parametrize("cut_s", [5, 12, 20])
-async def test_after_udp_alone_was_cut_it_is_heard_again(cut_s, door, server, monkeypatch):
+async def test_after_udp_alone_was_cut_it_is_heard_again(cut_s, door, livekit, monkeypatch):
     async with (
         LinkProxy.running() as proxy,
         own_client(door, "carol") as (_, ear),
-        udp_through(proxy, server, monkeypatch),
+        udp_through(proxy, livekit, monkeypatch),
         own_client(door, "bob") as (bob, _),
     ):
         microphone = bob.publish_opus("microphone")
@@ -306,18 +300,18 @@ async def test_after_udp_alone_was_cut_it_is_heard_again(cut_s, door, server, mo
             assert bob.n_rejoins == (0 if cut_s == 5 else 1)
 
 
-async def test_everybody_is_back_after_the_server_was_killed_and_started_again(door, server):
+async def test_everybody_is_back_after_the_server_was_killed_and_started_again(door, livekit):
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(own_client(door, f"device-{n}")) for n in range(6)]
         microphones = [room.publish_opus("microphone") for room, _ in clients]
         for microphone in microphones:
             await microphone.subscribed()
             await stack.enter_async_context(speaking(microphone, 440))
-        await server.kill()
+        await livekit.kill()
         await clients[0][1].event("reconnecting")
         assert clients[0][0].state == RECONNECTING
         started_s = time.monotonic()
-        await server.start()
+        await livekit.start()
         for room, ear in clients:
             await ear.event("reconnected")
             assert room.state == CONNECTED

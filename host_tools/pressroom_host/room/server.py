@@ -3,7 +3,7 @@
      GET /                  OK
      GET /rtc/v1            the signalling WebSocket, version 1: one peer connection
      GET /rtc               404: version 0 is not spoken; clients of either version understand that
-     GET /rtc/v1/validate   200 if the token lets its holder in, else 401 with the reason
+     GET /rtc/v1/validate   200 if token and join_request let their holder in, else 401 or 400 with the reason
      GET /rtc/validate      the same
 
 It listens on loopback only: there is no TLS here yet, and tokens would pass in the clear.
@@ -13,7 +13,7 @@ import ipaddress
 
 import structlog
 from aiohttp import web
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
 from pressroom_host.errors import UserError
 from pressroom_host.webrtc.mux import Mux
@@ -91,7 +91,7 @@ class RoomServer:
         app = web.Application()
         app.router.add_get("/", self._get_root)
         app.router.add_get("/rtc/v1", self._get_rtc_v1)
-        app.router.add_get("/rtc/v1/validate", self._get_validate)
+        app.router.add_get("/rtc/v1/validate", self._get_validate_v1)
         app.router.add_get("/rtc/validate", self._get_validate)
         # No access log: the request line holds the token.
         self._runner = web.AppRunner(app, access_log=None, max_line_size=_MAX_LINE_BYTES, shutdown_timeout=2.0)
@@ -106,12 +106,16 @@ class RoomServer:
         self._authorize(request)
         return web.Response(text="success", headers=_ANY_ORIGIN)
 
+    async def _get_validate_v1(self, request: web.Request) -> web.Response:
+        self._authorize(request)
+        _join_request(request)
+        return web.Response(text="success", headers=_ANY_ORIGIN)
+
     async def _get_rtc_v1(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            raise web.HTTPNotFound(headers=_ANY_ORIGIN)
         claims = self._authorize(request)
-        try:
-            join_request = parse_join_request(request.query.get("join_request", ""))
-        except JoinRequestError as error:
-            raise web.HTTPBadRequest(text=str(error), headers=_ANY_ORIGIN) from None
+        join_request = _join_request(request)
         if sum(len(room.participants) for room in self.rooms.values()) >= _MAX_PARTICIPANTS:
             raise web.HTTPServiceUnavailable(text=f"all {_MAX_PARTICIPANTS} places are taken", headers=_ANY_ORIGIN)
         socket = web.WebSocketResponse(
@@ -148,6 +152,13 @@ class RoomServer:
     def _drop_room(self, room: Room) -> None:
         if self.rooms.get(room.name) is room:
             del self.rooms[room.name]
+
+
+def _join_request(request: web.Request) -> rtc.JoinRequest:
+    try:
+        return parse_join_request(request.query.get("join_request", ""))
+    except JoinRequestError as error:
+        raise web.HTTPBadRequest(text=str(error), headers=_ANY_ORIGIN) from None
 
 
 def _is_loopback(host: str) -> bool:
