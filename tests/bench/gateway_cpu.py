@@ -16,7 +16,7 @@ from figures import Figure
 _HERE = Path(__file__).resolve().parent
 _SECONDS = 10.0
 _WARM_SECONDS = 1.0
-_ANSWER_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 90.0
 _SETTLE_S = 0.5
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pressroom_host.gateway.audio import FRAME_SAMPLES, RATE_HZ, OpusDecoder, Op
 from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.livekit_client.publication import Publication
 from pressroom_host.livekit_client.room import LiveKitRoom
+from pressroom_host.webrtc.client_peer import ClientPeer
 
 FRAME_S = 0.02
 _NOTED = (
@@ -128,3 +130,45 @@ async def own_client(door: Door, identity: str, *, grants: dict[str, Any] | None
         yield room, ear
     finally:
         await room.disconnect()
+
+
+@contextlib.contextmanager
+def losing_out(peer: ClientPeer, random_numbers: random.Random, share: float) -> Iterator[None]:
+    """Lose a share of the SRTP packets, of no RTCP, on their way out of the peer."""
+    send = peer._send_datagram
+
+    def send_some(datagram: bytes) -> None:
+        is_media = 127 < datagram[0] < 192 and not 191 < datagram[1] < 224
+        if not is_media or random_numbers.random() >= share:
+            send(datagram)
+
+    peer._send_datagram = send_some  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del peer._send_datagram
+
+
+@contextlib.contextmanager
+def losing_in(peer: ClientPeer, random_numbers: random.Random, share: float) -> Iterator[set[bytes]]:
+    """Lose a share of the SRTP packets on their way in, once each; yields their sequence numbers."""
+    lost: set[bytes] = set()
+
+    def take_some(packet: bytes) -> None:
+        is_media = not 191 < packet[1] < 224
+        if is_media and packet[2:4] not in lost and random_numbers.random() < share:
+            lost.add(packet[2:4])  # before it is decrypted: the replay window must not have seen it
+        else:
+            peer.on_srtp(packet)
+
+    def listen(on_srtp: Callable[[bytes], None]) -> None:
+        peer.ice._on_srtp = on_srtp
+        for protocol in peer.ice._aioice._protocols:
+            del protocol.datagram_received
+            peer.ice._listen(protocol)
+
+    listen(take_some)
+    try:
+        yield lost
+    finally:
+        listen(peer.on_srtp)

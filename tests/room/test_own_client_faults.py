@@ -15,7 +15,7 @@ from tests.integration.link_proxy import LinkProxy
 from tests.livekit_server.server import LiveKitServer
 from tests.net.mutations import FUZZ_TIMEOUT_S, examples, hostile
 from tests.room.clients import Client, Door, hears
-from tests.room.own_clients import Ear, opus_tone, own_client, say, speaking
+from tests.room.own_clients import Ear, losing_in, losing_out, opus_tone, own_client, say, speaking
 
 from pressroom_host.livekit_client import connection as connection_module
 from pressroom_host.livekit_client import room as room_module
@@ -23,7 +23,6 @@ from pressroom_host.livekit_client.errors import JoinRefused, MediaUnreachable, 
 from pressroom_host.livekit_client.room import CLOSED, CONNECTED, RECONNECTING, LiveKitRoom
 from pressroom_host.livekit_client.signalling import Signalling
 from pressroom_host.webrtc import client_peer
-from pressroom_host.webrtc.client_peer import ClientPeer
 from pressroom_host.webrtc.ice import IceClient
 
 Reason = models.DisconnectReason
@@ -179,26 +178,14 @@ async def test_what_the_server_says_itself_after_a_mute_is_recognised(door):
 # Lost packets.
 
 
-def losing(peer: ClientPeer, random_numbers: random.Random, share: float) -> None:
-    """Lose SRTP packets, no RTCP, on their way out of the peer."""
-    send = peer._send_datagram
-
-    def send_some(datagram: bytes) -> None:
-        is_media = 127 < datagram[0] < 192 and not 64 <= datagram[1] & 0x7F < 96
-        if not is_media or random_numbers.random() >= share:
-            send(datagram)
-
-    peer._send_datagram = send_some  # type: ignore[method-assign]
-
-
 async def test_nothing_is_lost_upwards_where_one_packet_in_twenty_is(door):
     async with own_client(door, "bob") as (bob, _), own_client(door, "carol") as (_, ear):
         microphone = bob.publish_opus("microphone")
         await microphone.subscribed()
-        losing(bob._connection._publisher, random.Random(5), 0.05)
         sent = opus_tone(440, 150)
-        await say(microphone, sent)
-        del bob._connection._publisher._send_datagram  # the last ones come, so that the server misses those before
+        with losing_out(bob._connection._publisher, random.Random(5), 0.05):
+            await say(microphone, sent)
+        # The last ones come, so that the server misses those before.
         await say(microphone, opus_tone(600, 5))
         await ear.until(lambda: set(sent) <= set(ear.payloads), "all of it")
         assert microphone.sender.n_resent >= 3
@@ -209,26 +196,11 @@ async def test_what_is_lost_downwards_is_asked_for_and_comes(door):
         microphone = bob.publish_opus("microphone")
         await microphone.subscribed()
         peer = carol._connection._publisher
-        random_numbers = random.Random(7)
-        take, lost, share = peer.on_srtp, set(), 0.0
-
-        def take_some(packet: bytes) -> None:
-            is_media = not 64 <= packet[1] & 0x7F < 96
-            if is_media and packet[2:4] not in lost and random_numbers.random() < share:
-                lost.add(packet[2:4])  # before it is decrypted: the replay window must not have seen it
-            else:
-                take(packet)
-
-        for protocol in peer.ice._aioice._protocols:
-            peer.ice._on_srtp = take_some
-            protocol.__dict__.pop("datagram_received")
-            peer.ice._listen(protocol)
         async with speaking(microphone, 300):  # until the server has reported, and knows the round trip
             await ear.until(lambda: any(stream.has_report for stream in peer.streams()), "a report")
         sent, more = opus_tone(440, 150), opus_tone(600, 5)
-        share = 0.05
-        await say(microphone, sent)
-        share = 0.0
+        with losing_in(peer, random.Random(7), 0.05) as lost:
+            await say(microphone, sent)
         await say(microphone, more)
         await ear.until(lambda: set(more) <= set(ear.payloads), "what was said last")
         (stream,) = peer.streams()

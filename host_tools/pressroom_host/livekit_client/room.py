@@ -43,6 +43,7 @@ _BACKOFF_S = (0.0, 0.1, 0.3, 0.7, 1.5, 3.0)  # the last one again and again
 _METADATA_TIMEOUT_S = 5.0
 _MAX_WAITING_UPDATES = 64
 _SERVER_SILENCE = b"\xf8\xff\xfe".ljust(80, b"\0")  # what a LiveKit server sends after a mute or an unpublish
+_SERVER_SILENCE_BYTES = HEADER_BYTES + len(_SERVER_SILENCE)
 _GONE = models.ParticipantInfo.State.DISCONNECTED
 
 Action = rtc.LeaveRequest.Action
@@ -430,7 +431,7 @@ class LiveKitRoom:
             packet = plain(packet)
         if len(packet) <= HEADER_BYTES:
             self.n_malformed += 1
-        elif packet[HEADER_BYTES:] == _SERVER_SILENCE:
+        elif packet.endswith(_SERVER_SILENCE) and len(packet) == _SERVER_SILENCE_BYTES:
             self.n_server_silence += 1
         else:
             self._listener.on_rtp(track_sid, packet)

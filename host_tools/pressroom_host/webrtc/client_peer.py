@@ -145,8 +145,8 @@ class ClientPeer(PeerConnection):
         return list(self._streams.values())
 
     def on_srtp(self, packet: bytes) -> None:
-        """An SRTP or SRTCP packet came (RFC 5761 section 4: by its payload type)."""
-        if len(packet) > 12 and 64 <= packet[1] & 0x7F < 96:
+        """An SRTP or SRTCP packet came (RFC 5761 section 4: their payload types differ)."""
+        if len(packet) > 12 and 191 < packet[1] < 224:
             self._on_rtcp(packet)
         elif packet[8:12] in self._receivers:
             super().on_srtp(packet)

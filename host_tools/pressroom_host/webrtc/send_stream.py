@@ -17,8 +17,8 @@ _TICKS_PER_S = 48_000
 _HEADER_BYTES = 12  # RFC 3550 section 5.1
 _WITH_EXTENSION = 0x90  # first byte: version 2, a header extension, no padding, no CSRC
 _ONE_BYTE_HEADERS = 0xBEDE  # RFC 8285 section 4.2
-_HEADER = struct.Struct(">BBHII")
-_EXTENSION = struct.Struct(">HHBBH")
+_HEADER = struct.Struct(">BBHIIHHBBH")  # and after it the extension: profile, words, id and length, level, filler
+_LEVEL_HEADER = AUDIO_LEVEL_ID << 4  # its length less one, 0, in the low bits
 _MARKER = 0x80
 
 Send = Callable[[bytes], None]
@@ -60,11 +60,19 @@ class SendStream:
         seq = (seq_in + self._seq_offset) & 0xFFFF
         timestamp = (timestamp_in + self._timestamp_offset) & 0xFFFFFFFF
         marked = packet[1] & _MARKER | self._payload_type
-        out = (
-            _HEADER.pack(_WITH_EXTENSION, marked, seq, timestamp, self.ssrc)
-            + _EXTENSION.pack(_ONE_BYTE_HEADERS, 1, AUDIO_LEVEL_ID << 4, level_dbov, 0)
-            + packet[_HEADER_BYTES:]
+        header = (
+            _WITH_EXTENSION,
+            marked,
+            seq,
+            timestamp,
+            self.ssrc,
+            _ONE_BYTE_HEADERS,
+            1,
+            _LEVEL_HEADER,
+            level_dbov,
+            0,
         )
+        out = _HEADER.pack(*header) + packet[_HEADER_BYTES:]
         if ahead > 0:
             self._last_seq_in, self._last_timestamp_in = seq_in, timestamp_in
             self._last_seq, self._last_timestamp, self._sent_at_s = seq, timestamp, now_s
