@@ -2,9 +2,9 @@
 
     python tests/bench/livekit_clients.py URL KEY SECRET N < lines
 
-It prints {"joined_s"}, how long N clients took to join at once, and then answers each line of its input by a JSON line:
+It prints {"joined_s"}, how long N clients took to join at once, and then answers each line by a JSON line:
     idle SECONDS              {"cpu_s"}: user and system time of this process while nobody speaks
-    talk SECONDS              {"cpu_s", "n_sent", "n_heard", "n_lost", "rss_bytes"}: while each says, and hears, a packet
+    talk SECONDS              {"cpu_s", "n_sent", "n_heard", "n_lost", "rss_bytes"}: while each says and hears a packet
                               every 20 ms
 All of them send on one tick of 20 ms, as a gateway does whose devices' packets come in bursts.
 """

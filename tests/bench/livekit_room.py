@@ -1,4 +1,4 @@
-"""Our client and a gateway in a real LiveKit server on loopback: how soon, at what cost, what is lost; an hour of it."""
+"""Our client and a gateway in a real LiveKit server on loopback: how soon, its cost, what is lost; an hour of it."""
 
 import random
 import sys
