@@ -15,6 +15,7 @@ _TRANSPORT_FEEDBACK = 205
 _GENERIC_NACK = 1  # the format field of transport feedback
 _CNAME = 1
 _VERSION = 2
+_PADDING = 0x20
 _HEADER = struct.Struct("!BBH")
 _SENDER_INFO = struct.Struct("!IQIII")  # SSRC, NTP time, RTP time, packets, bytes
 _BLOCK = struct.Struct("!IIIIII")
@@ -134,7 +135,10 @@ def _split(packet: bytes) -> Iterator[tuple[int, int, bytes]]:
         end = position + 4 + 4 * n_words
         if first >> 6 != _VERSION or end > len(packet):
             raise RtcpError("a length or version that does not hold")
-        yield kind, first & 0x1F, packet[position + 4 : end]
+        n_padding = packet[end - 1] if first & _PADDING else 0
+        if n_padding > 4 * n_words:
+            raise RtcpError("more padding than packet")
+        yield kind, first & 0x1F, packet[position + 4 : end - n_padding]
         position = end
     if not position:
         raise RtcpError("empty")
