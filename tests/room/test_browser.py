@@ -91,17 +91,32 @@ async def meet(join: Join, join_page: JoinPage) -> Callable[[], Awaitable[tuple[
 # Joining and leaving.
 
 
-async def test_a_page_joins_sees_who_is_there_and_is_seen_to_come_and_go(join, open_page, room_server):
-    alice, page = await join("alice"), await open_page()
+async def test_a_page_joins_and_sees_who_is_there(join, open_page, room_server):
+    await join("alice")
+    page = await open_page()
     me = await page.call("join", room_server.url, room_server.token("page"))
     assert me == {"identity": "page", "name": "Page", "attributes": {}}
     assert await page.call("remoteIdentities") == ["alice"]
+
+
+async def test_a_page_is_seen_to_come_and_go(meet):
+    alice, page = await meet()
     (participant,) = await alice.event("participant_connected")
     assert (participant.identity, participant.name) == ("page", "Page")
     await page.call("leave")
     (participant,) = await alice.event("participant_disconnected")
     assert participant.identity == "page"
     assert await page.event("disconnected") == [models.DisconnectReason.CLIENT_INITIATED]
+
+
+async def test_a_page_sees_who_comes_and_goes(join, join_page):
+    page, alice = await join_page("page"), await join("alice")
+    await alice.publish()
+    participant, *_ = await page.event("participantConnected")
+    assert (participant["identity"], participant["name"]) == ("alice", "Alice")
+    await alice.room.disconnect()
+    participant, *_ = await page.event("participantDisconnected")
+    assert participant["identity"] == "alice"
 
 
 async def test_a_page_is_told_that_its_identity_has_joined_elsewhere(join_page):

@@ -24,7 +24,8 @@ from aiohttp import web
 
 MICROPHONE_HZ = 440  # what Chromium's stand-in for a microphone hears
 _HERE = Path(__file__).parent
-_CLIENT = _HERE.parents[2] / "build/livekit-client/node_modules/livekit-client/dist/livekit-client.umd.js"
+_INSTALLED = _HERE.parents[2] / "build/livekit-client"
+_CLIENT = _INSTALLED / "node_modules/livekit-client/dist/livekit-client.umd.js"
 _RATE_HZ = 48_000
 _STARTED_WITHIN_S = 30.0
 _STOPPED_WITHIN_S = 5.0
@@ -41,11 +42,11 @@ _SWITCHES = [
 
 def require() -> str:
     """Return Chromium's program, or skip the test and say what to install."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("no Chromium: install it (Debian: apt-get install chromium)")
-    if not _CLIENT.exists():
-        pytest.skip("no livekit-client: install Node 18 or later and npm, connect to a network once, run `make test`")
+        pytest.skip("Chromium is not installed; install it (Debian: apt-get install chromium)")
+    if not (_INSTALLED / "installed").exists():
+        pytest.skip("livekit-client is not installed; install nodejs 18 or later, and npm, and run `make test` once online")
     return program
 
 
