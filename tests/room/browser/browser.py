@@ -46,7 +46,7 @@ def require() -> str:
     if program is None:
         pytest.skip("Chromium is not installed; install it (Debian: apt-get install chromium)")
     if not (_INSTALLED / "installed").exists():
-        pytest.skip("livekit-client is not installed; install nodejs 18 or later, and npm, and run `make test` once online")
+        pytest.skip("livekit-client is not installed; install nodejs 18 or later, and npm, and run `make test`")
     return program
 
 
