@@ -26,9 +26,9 @@ async function join(url, token, options = {}) {
 }
 
 // Joins where it may not, and returns what the client makes of it.
-async function refusal(url, token) {
+async function refusal(url, token, options = {}) {
   try {
-    await join(url, token);
+    await join(url, token, options);
   } catch (error) {
     return { status: error.status, message: error.message };
   }
