@@ -146,14 +146,14 @@ async def test_a_page_that_may_not_join_reads_why(open_page, room_server, claims
     token = jwt.encode(claims, secret or room_server.api_secret, algorithm="HS256")
     page = await open_page()
     refusal = await page.call("refusal", room_server.url, token)
-    assert refusal["status"] == 401
+    assert refusal["status"] == 401, refusal
     assert re.search(words, refusal["message"], re.IGNORECASE)
 
 
 async def test_a_page_of_signalling_version_0_reads_what_to_do(open_page, embedded: RoomServer):
     page, token = await open_page(), Door(embedded.url, API_KEY, API_SECRET).token("page")
     refusal = await page.call("refusal", embedded.url, token, {"singlePeerConnection": False})
-    assert refusal["status"] == 403
+    assert refusal["status"] == 403, refusal
     assert "singlePeerConnection: true" in refusal["message"]
 
 

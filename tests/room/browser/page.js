@@ -30,7 +30,7 @@ async function refusal(url, token, options = {}) {
   try {
     await join(url, token, options);
   } catch (error) {
-    return { status: error.status, message: error.message };
+    return { status: error.status ?? null, message: error.message };
   }
   throw new Error("the page was let in");
 }
