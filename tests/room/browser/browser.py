@@ -137,7 +137,9 @@ class Page:
         async for message in self.socket:
             said = json.loads(message.data)
             if "id" in said:
-                self._answers.pop(said["id"]).set_result(said)
+                answer = self._answers.pop(said["id"])
+                if not answer.done():  # nobody waits any more
+                    answer.set_result(said)
             elif said["method"] == "Page.loadEventFired":
                 self._is_loaded.set()
             elif said["method"] == "Runtime.consoleAPICalled":
