@@ -10,27 +10,13 @@ import pytest
 from livekit import rtc
 from livekit.protocol import models
 from tests.integration.link_proxy import LinkProxy
-from tests.livekit_server.server import LiveKitServer
 from tests.room.browser.browser import MICROPHONE_HZ, Chromium, Page
 from tests.room.clients import DEADLINE_S, Client, Door, hears
+from tests.room.conftest import API_KEY, API_SECRET, Join
 
 from pressroom_host.room.server import RoomServer
 
-API_KEY = "APItest"
-API_SECRET = "a-secret-for-tests-of-at-least-32-bytes"
 pytestmark = pytest.mark.xdist_group("browser")  # one Chromium for all
-
-
-@pytest.fixture(params=["embedded", "livekit"])
-async def room_server(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
-    """The way into the embedded room, and into a real LiveKit server."""
-    if request.param == "livekit":
-        async with LiveKitServer.running() as server:
-            yield Door(server.url, server.api_key, server.api_secret)
-        return
-    server = await RoomServer.start(api_key=API_KEY, api_secret=API_SECRET)
-    yield Door(server.url, API_KEY, API_SECRET)
-    await server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +25,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
         yield browser
 
 
-Join = Callable[..., Awaitable[Client]]
 OpenPage = Callable[[], Awaitable[Page]]
 JoinPage = Callable[..., Awaitable[Page]]
 
