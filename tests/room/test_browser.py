@@ -56,6 +56,18 @@ async def join_page(open_page: OpenPage, room_server: Door) -> JoinPage:
 
 
 @pytest.fixture
+async def join_embedded(open_page: OpenPage, embedded: RoomServer) -> JoinPage:
+    """`await join_embedded(identity)` -> a page that is in the embedded room."""
+
+    async def join_embedded(identity: str) -> Page:
+        page = await open_page()
+        await page.call("join", embedded.url, Door(embedded.url, API_KEY, API_SECRET).token(identity))
+        return page
+
+    return join_embedded
+
+
+@pytest.fixture
 async def meet(join: Join, join_page: JoinPage) -> Callable[[], Awaitable[tuple[Client, Page]]]:
     """`await meet()` -> Alice and a page that know each other, as those who have published do at once.
 
@@ -110,11 +122,27 @@ async def test_a_page_is_told_that_its_identity_has_joined_elsewhere(join_page):
     assert await first.event("disconnected") == [models.DisconnectReason.DUPLICATE_IDENTITY]
 
 
-async def test_a_page_is_told_that_the_server_stops(open_page, embedded: RoomServer):
-    page = await open_page()
-    await page.call("join", embedded.url, Door(embedded.url, API_KEY, API_SECRET).token("page"))
+async def test_a_page_is_told_that_the_server_stops(join_embedded, embedded: RoomServer):
+    page = await join_embedded("page")
     await embedded.stop()
     assert await page.event("disconnected") == [models.DisconnectReason.SERVER_SHUTDOWN]
+
+
+async def test_a_page_is_told_that_it_was_removed(join_embedded, embedded: RoomServer):
+    page = await join_embedded("page")
+    room = embedded.rooms["hall"]
+    room.leave(room.participants["page"], models.DisconnectReason.PARTICIPANT_REMOVED)
+    assert await page.event("disconnected") == [models.DisconnectReason.PARTICIPANT_REMOVED]
+
+
+async def test_the_server_mutes_the_microphone_of_a_page(join_embedded, embedded: RoomServer):
+    page = await join_embedded("page")
+    await page.call("setMicrophone", True)
+    await page.event("localTrackPublished")
+    (track,) = embedded.rooms["hall"].tracks()
+    embedded.request_mute("hall", track.sid, True)
+    publication, participant = await page.event("trackMuted")
+    assert (participant["identity"], publication["isMuted"]) == ("page", True)
 
 
 @pytest.mark.parametrize(
