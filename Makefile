@@ -17,14 +17,17 @@ TWO_AT_A_TIME := -n 2 --dist loadgroup
 # The real server that tests and benchmarks run against; one of your own: LIVEKIT_SERVER=path.
 LIVEKIT_VERSION := $(shell sed -nE 's|.*livekit/livekit-server v([0-9.]+).*|\1|p' tests/livekit_server/go.mod)
 LIVEKIT_BUILT := build/livekit-server-$(LIVEKIT_VERSION)
+# The official JavaScript client that tests run in Chromium.
+BROWSER_TESTS := tests/room/browser
+CLIENT_INSTALLED := build/livekit-client/installed
 
 demo: $(INSTALLED)  ## A simulated board talks in a room and is answered; add ARGS="--help" to see more
 	@$(IN_VENV)/pressroom demo $(ARGS)
 
-test: $(INSTALLED) try-livekit-server  ## All tests but the long ones; ARGS="-k mute" picks some
+test: $(INSTALLED) try-livekit-server try-chromium try-livekit-client  ## All tests but the long ones; ARGS="-k mute" picks some
 	@$(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
-test-long: $(INSTALLED) try-livekit-server  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
+test-long: $(INSTALLED) try-livekit-server try-chromium try-livekit-client  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
 	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) --timeout 1800 $(ARGS)
 
 lint: $(INSTALLED)  ## Style, types and import rules
@@ -59,11 +62,27 @@ $(LIVEKIT_BUILT): tests/livekit_server/go.mod tests/livekit_server/go.sum
 	@cd tests/livekit_server && go build -o ../../$(LIVEKIT_BUILT) github.com/livekit/livekit-server/cmd/server
 	@touch $(LIVEKIT_BUILT)
 
-# Where it cannot be built, the tests that need it are skipped, and say so.
-.PHONY: try-livekit-server
+$(CLIENT_INSTALLED): $(BROWSER_TESTS)/package-lock.json $(BROWSER_TESTS)/package.json
+	@echo "Installing LiveKit's JavaScript client into build/livekit-client (once, 40 MB) ..." >&2
+	@mkdir -p $(@D) && cp $^ $(@D) && cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# Where one of these cannot be had, the tests that need it are skipped, and say so.
+.PHONY: try-livekit-server try-chromium try-livekit-client
 try-livekit-server:
 	@if [ -z "$(LIVEKIT_SERVER)" ] && command -v go >/dev/null; then $(MAKE) -s --no-print-directory livekit-server || \
 		echo 'The LiveKit server could not be built; tests that need it are skipped.' >&2; fi
+
+try-chromium:
+	@if ! { command -v chromium || command -v google-chrome; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo 'Installing Chromium with apt-get (once, 1 minute) ...' >&2; mkdir -p build; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium; } >build/chromium.log 2>&1 || \
+			echo 'Chromium could not be installed (build/chromium.log); tests that need it are skipped.' >&2; fi
+
+try-livekit-client:
+	@if command -v npm >/dev/null; then $(MAKE) -s --no-print-directory $(CLIENT_INSTALLED) || \
+		echo "LiveKit's JavaScript client could not be installed; tests that need it are skipped." >&2; fi
 
 # The file is touched last, so an install that broke off is begun again.
 $(INSTALLED): requirements.lock pyproject.toml hatch_build.py

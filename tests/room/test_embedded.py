@@ -41,6 +41,7 @@ def participant(server: RoomServer, identity: str) -> client_module.ClientPartic
 
 async def test_version_0_of_signalling_is_answered_404_so_that_clients_of_either_version_understand(room_server):
     assert await status(room_server, "/rtc", room_server.token("alice")) == 404
+    assert await status(room_server, "/rtc/validate", room_server.token("alice")) == 403
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::1", "localhost", "nonsense"])

@@ -2,9 +2,9 @@
 
      GET /                  OK
      GET /rtc/v1            the signalling WebSocket, version 1: one peer connection
-     GET /rtc               404: version 0 is not spoken; clients of either version understand that
      GET /rtc/v1/validate   200 if token and join_request let their holder in, else 401 or 400 with the reason
-     GET /rtc/validate      the same
+     GET /rtc               404: version 0 is not spoken; clients of either version understand that
+     GET /rtc/validate      401 likewise, else 403: clients of version 0 ask here, and show what to do
 
 It listens on loopback only: there is no TLS here yet, and tokens would pass in the clear.
 """
@@ -32,6 +32,10 @@ _MAX_SIGNAL_BYTES = 524_288  # of one signalling message
 _MAX_LINE_BYTES = MAX_TEXT_BYTES + 32_768  # of the request line: a join_request and a token
 _HEARTBEAT_S = 10.0  # WebSocket ping; a client that does not answer within half of it is gone
 _CLOSE_TIMEOUT_S = 1.0
+_VERSION_1_ONLY = (
+    "this room speaks version 1 of LiveKit's signalling only; update the client, or let it use one peer connection "
+    "(livekit-client: singlePeerConnection: true)"
+)
 _ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}  # a page from elsewhere must be able to read a refusal
 
 
@@ -92,7 +96,7 @@ class RoomServer:
         app.router.add_get("/", self._get_root)
         app.router.add_get("/rtc/v1", self._get_rtc_v1)
         app.router.add_get("/rtc/v1/validate", self._get_validate_v1)
-        app.router.add_get("/rtc/validate", self._get_validate)
+        app.router.add_get("/rtc/validate", self._get_validate_v0)
         # No access log: the request line holds the token.
         self._runner = web.AppRunner(app, access_log=None, max_line_size=_MAX_LINE_BYTES, shutdown_timeout=2.0)
         await self._runner.setup()
@@ -102,14 +106,14 @@ class RoomServer:
     async def _get_root(self, request: web.Request) -> web.Response:
         return web.Response(text="OK")
 
-    async def _get_validate(self, request: web.Request) -> web.Response:
-        self._authorize(request)
-        return web.Response(text="success", headers=_ANY_ORIGIN)
-
     async def _get_validate_v1(self, request: web.Request) -> web.Response:
         self._authorize(request)
         _join_request(request)
         return web.Response(text="success", headers=_ANY_ORIGIN)
+
+    async def _get_validate_v0(self, request: web.Request) -> web.Response:
+        self._authorize(request)
+        raise web.HTTPForbidden(text=_VERSION_1_ONLY, headers=_ANY_ORIGIN)
 
     async def _get_rtc_v1(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
