@@ -1,5 +1,6 @@
 """The demo as a newcomer runs it: the command, its exit code, and what it leaves behind."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.livekit_server.server import LiveKitServer
 
 from pressroom_host.demo import codec_line, speech
 
@@ -159,3 +161,19 @@ def test_with_nothing_but_lo_it_is_one_clear_line(tmp_path):
     if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
         pytest.skip("no network namespace may be made; run as root")
     assert "no network interface besides lo" in mistake(folder=tmp_path, before=alone)
+
+
+async def test_the_same_demo_is_held_in_a_livekit_server(tmp_path, monkeypatch):
+    async with LiveKitServer.running() as server:
+        monkeypatch.setenv("LIVEKIT_URL", server.url)
+        monkeypatch.setenv("LIVEKIT_API_KEY", server.api_key)
+        monkeypatch.setenv("LIVEKIT_API_SECRET", server.api_secret)
+        code, stdout, stderr = await asyncio.to_thread(
+            lambda: finish(start(tmp_path, "--livekit", "--audio", SHORT, "--json"))
+        )
+        assert code == 0, stdout + stderr
+        report = json.loads(stdout)
+        assert report["is_good"]
+        assert codec_line.line(report["codec"]) == "opus 32 kbit/s: up passed through, down transcoded"
+        assert server.api_secret not in (tmp_path / "build/demo/gateway.log").read_text()
+        assert f"room_url={server.url}" in (tmp_path / "build/demo/gateway.log").read_text()

@@ -68,6 +68,8 @@ async def test_a_device_is_told_who_is_there_and_what_changes(
     told = await device.message("participant", identity="newcomer")
     await newcomer.me.set_attributes({"mood": "bright"})
     await device.message("participant", identity="newcomer", attributes={"mood": "bright"})
+    await newcomer.me.set_metadata("a note")
+    await device.message("participant", identity="newcomer", metadata="a note")
     voice = await newcomer.publish()
     track = await device.message("track", participant=told["sid"])
     assert (track["kind"], track["source"], track["subscribed"]) == ("AUDIO", "MICROPHONE", True)

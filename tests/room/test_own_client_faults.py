@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from livekit import api
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 from livekit.protocol import room as room_service
 from tests.integration.link_proxy import LinkProxy
 from tests.livekit_server.server import LiveKitServer
@@ -206,6 +206,61 @@ async def test_what_is_lost_downwards_is_asked_for_and_comes(door):
         (stream,) = peer.streams()
         assert len(lost) >= 3
         assert stream.n_recovered >= len(lost) / 2
+
+
+# Goodbyes, and tokens.
+
+
+@pytest.mark.parametrize(
+    ("action", "reason", "state", "counts"),
+    [
+        ("RESUME", "CONNECTION_TIMEOUT", CONNECTED, (1, 0)),
+        ("RECONNECT", "STATE_MISMATCH", CONNECTED, (0, 1)),
+        ("DISCONNECT", "SERVER_SHUTDOWN", CONNECTED, (0, 1)),
+        ("DISCONNECT", "ROOM_DELETED", CLOSED, (0, 0)),
+    ],
+)
+async def test_what_the_server_wants_at_a_goodbye_is_done(door, action, reason, state, counts):
+    async with own_client(door, "bob") as (bob, ear):
+        leave = rtc.LeaveRequest(action=rtc.LeaveRequest.Action.Value(action), reason=Reason.Value(reason))
+        await bob._connection._take(rtc.SignalResponse(leave=leave))
+        await ear.until(lambda: bob.state == state and (bob.n_resumes, bob.n_rejoins) == counts, "as it was told")
+        assert ("removed" in ear.names()) == (state == CLOSED)
+
+
+async def test_a_token_that_the_server_has_refreshed_is_taken_to_join_anew(door):
+    async with own_client(door, "bob") as (bob, ear):
+        await ear.until(lambda: bob._refreshed_token, "a fresh token")
+        bob._token = "expired long ago"
+        bob._connection.peer_lost("test")
+        await ear.event("reconnected")
+
+
+async def test_a_token_is_made_anew_for_each_join_where_it_can_be(door):
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(door.token("bob"))
+        return made[-1]
+
+    ear = Ear()
+    bob = LiveKitRoom(door.url, make, ear)
+    await bob.connect()
+    bob._connection.peer_lost("test")
+    await ear.event("reconnected")
+    assert len(made) == 2
+    await bob.disconnect()
+
+
+async def test_one_that_is_not_let_in_any_more_is_told_so_and_stops(door):
+    tokens = [door.token("bob"), "nonsense"]
+    ear = Ear()
+    bob = LiveKitRoom(door.url, lambda: tokens.pop(0), ear)
+    await bob.connect()
+    bob._connection.peer_lost("test")
+    assert await ear.event("removed") == (Reason.JOIN_FAILURE,)
+    assert bob.state == CLOSED
+    await bob.disconnect()
 
 
 # Cut.

@@ -79,6 +79,7 @@ _FIELDS = {
         ("attributes", _TEXT_MAP, False),
         ("is_speaking", _BOOL, False),
         ("quality", _TEXT, False),
+        ("metadata", _TEXT, False),
     ),
     "track": (
         ("sid", _TEXT, True),

@@ -33,7 +33,7 @@ from .uplink import UPLINK_CODECS, Uplink
 _KIND_MEDIA: Final = 1
 _TRACK_NAME: Final = "microphone"
 _COUNTER: Final = re.compile(r"n_[a-z_]{1,30}|[a-z_]{1,30}_(ms|frames|bytes)")  # what a device may write into our log
-_TRIMMED_FIELDS: Final = ("attributes", "name")  # what a device can do without if a message is too long
+_TRIMMED_FIELDS: Final = ("metadata", "attributes", "name")  # what a device can do without if a message is too long
 
 Reason = models.DisconnectReason
 Advertise = Callable[[Link], tuple[str, int]]  # where the device of this link sends its audio

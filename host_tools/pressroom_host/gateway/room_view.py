@@ -17,7 +17,7 @@ _MAX_PARTICIPANTS: Final = 16
 _MAX_TRACKS: Final = 16
 _GONE: Final = "DISCONNECTED"
 _NO_AGENT: Final = "disconnected"
-_OF_THE_PRESENT: Final = ("attributes", "is_speaking", "quality")
+_OF_THE_PRESENT: Final = ("attributes", "metadata", "is_speaking", "quality")
 
 State = models.ParticipantInfo.State
 
@@ -53,6 +53,7 @@ class RoomView:
             "state": State.Name(info.state),
             "name": info.name,
             "attributes": dict(info.attributes),
+            **({"metadata": info.metadata} if info.metadata else {}),
             **self._more.get(info.sid, {}),
         }
         return self._keep(self._participants, message, _MAX_PARTICIPANTS) + self._follow_agent(info)
