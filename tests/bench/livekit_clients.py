@@ -20,9 +20,9 @@ from typing import Any
 import structlog
 from livekit import api
 
-from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.livekit_client.publication import Publication
 from pressroom_host.livekit_client.room import LiveKitRoom
+from pressroom_host.room_listener import RoomListener
 
 _FRAME_S = 0.02
 _OPUS_BYTES = 80

@@ -14,13 +14,13 @@ from pressroom.wire import rtp
 from pressroom_host import assets
 from pressroom_host.demo import codec_line
 from pressroom_host.demo.house import House
-from pressroom_host.room.member import MemberListener
+from pressroom_host.room.member import RoomListener
 
 RATE_HZ = 16_000
 SETTLE_S = 0.3
 
 
-class Ear(MemberListener):
+class Ear(RoomListener):
     """Keeps the packets of everybody."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ DEADLINE_S = 20
 
 
 class Ear:
-    """A MemberListener that decodes what the parrot says."""
+    """A RoomListener that decodes what the parrot says."""
 
     def __init__(self):
         self.decoder = opuslib.Decoder(RATE_HZ, 1)

@@ -24,7 +24,7 @@ CLOCKS_PPM = (-100, 100)
 
 
 class Talker:
-    """A MemberListener with nothing to listen to."""
+    """A RoomListener with nothing to listen to."""
 
     def on_rtp(self, track_sid: str, packet: bytes) -> None: ...
     def on_participant_left(self, info: models.ParticipantInfo) -> None: ...

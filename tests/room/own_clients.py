@@ -11,9 +11,9 @@ import numpy as np
 from tests.room.clients import DEADLINE_S, Door
 
 from pressroom_host.gateway.audio import FRAME_SAMPLES, RATE_HZ, OpusDecoder, OpusEncoder
-from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.livekit_client.publication import Publication
 from pressroom_host.livekit_client.room import LiveKitRoom
+from pressroom_host.room_listener import RoomListener
 from pressroom_host.webrtc.client_peer import ClientPeer
 
 FRAME_S = 0.02

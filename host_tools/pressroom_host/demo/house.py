@@ -15,8 +15,8 @@ from pressroom_host.errors import UserError
 from pressroom_host.gateway.bridge import Bridge
 from pressroom_host.gateway.room_port import RoomParticipant
 from pressroom_host.gateway.server import Gateway, GatewayConfig, LiveKitServer
-from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.room.tokens import AccessClaims, Grants
+from pressroom_host.room_listener import RoomListener
 from pressroom_host.sim.board import LedTimeout, SimulatedBoard
 from pressroom_host.sim.process import BoardStopped
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from livekit.protocol import models
 
 from pressroom.wire.seq import seq_between
-from pressroom_host.livekit_client.listener import RoomListener
+from pressroom_host.room_listener import RoomListener
 
 
 class Witness(RoomListener):

@@ -16,8 +16,8 @@ from livekit.protocol import models, rtc
 from pressroom.wire import session as wire_session
 from pressroom.wire.messages import MAX_MESSAGE_BYTES, PROTO, MessageError, encode
 from pressroom.wire.session import GatewaySession
-from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.room.tokens import AccessClaims, GrantMissing
+from pressroom_host.room_listener import RoomListener
 
 from .downlink import Downlink
 from .downlink_codecs import DOWNLINK_CODECS

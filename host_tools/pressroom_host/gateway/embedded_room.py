@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from livekit.protocol import models
 
-from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.room.member import Member, MemberTrack
 from pressroom_host.room.server import RoomServer
 from pressroom_host.room.tokens import AccessClaims
+from pressroom_host.room_listener import RoomListener
 
 from .room_port import RoomParticipant
 

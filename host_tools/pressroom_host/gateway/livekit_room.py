@@ -8,10 +8,10 @@ from livekit import api
 from livekit.protocol import models
 
 from pressroom_host.livekit_client.errors import JoinError, PublishRefused
-from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.livekit_client.publication import Publication
 from pressroom_host.livekit_client.room import LiveKitRoom
 from pressroom_host.room.tokens import AccessClaims, GrantMissing
+from pressroom_host.room_listener import RoomListener
 
 from .level import LevelMeter
 from .room_port import RoomParticipant, RoomUnavailable

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from livekit.protocol import models
 
-from pressroom_host.livekit_client.listener import RoomListener
 from pressroom_host.room.tokens import AccessClaims
+from pressroom_host.room_listener import RoomListener
 
 
 class RoomTrack(Protocol):

@@ -19,15 +19,14 @@ from livekit.protocol import models, rtc
 from pressroom_host.webrtc.client_peer import CONNECTED, RELIABLE, ClientPeer
 from pressroom_host.webrtc.client_sdp import (
     OPUS_PAYLOAD_TYPE,
-    ClientSection,
     RemoteDescription,
     parse_remote,
     write_answer,
-    write_offer,
 )
 from pressroom_host.webrtc.ice import IceError, TurnServer
 
 from .errors import JoinRefused, MediaUnreachable, ServerUnreachable, SignallingLost
+from .offers import Offers
 from .publication import Publication
 from .signalling import Signalling, client_info, is_on_loopback
 
@@ -37,8 +36,6 @@ _JOIN_TIMEOUT_S = 10.0
 _RESUME_TIMEOUT_S = 3.0
 _ANSWER_TIMEOUT_S = 5.0
 _HOLD_S = 0.25  # packets wait for an unmute to be taken, at most
-_N_FIRST_SLOTS = 3  # sections for tracks of others in the first offer; the server asks for more
-_MAX_SECTIONS = 200
 _DEFAULT_PING_S = 5
 _DEFAULT_PING_TIMEOUT_S = 15
 _SENT_BY_SERVER = ("sendonly", "sendrecv")
@@ -99,13 +96,10 @@ class Connection:
         self._signalling: Signalling | None = None
         self._publisher: ClientPeer | None = None  # the only one in version 1
         self._subscriber: ClientPeer | None = None
-        self._session_id = secrets.randbits(60)
-        self._n_offers = 0  # the last one's id
-        self._n_answers = 0
-        self._last_offer = self._last_answer = ""
-        self._sections: list[ClientSection] = []
-        self._is_offering = False
-        self._should_offer = False
+        self._offers = Offers()
+        self._last_answer = ""
+        self._answers_id = secrets.randbits(60)
+        self._n_answers = 0  # of ours, in version 0
         self._track_of_mid: dict[str, str] = {}
         self._joined: asyncio.Future[rtc.JoinResponse] = self._loop.create_future()
         self._connected: asyncio.Future[None] = self._loop.create_future()
@@ -124,8 +118,8 @@ class Connection:
 
     @property
     def version(self) -> int:
-        """Of signalling, once joined."""
-        return self._signalling.version if self._signalling else 1
+        """Of signalling; 1 until the server has shown that it knows 0 only."""
+        return 1 if self._version is None else self._version
 
     # Joining, resuming, leaving.
 
@@ -136,7 +130,8 @@ class Connection:
                 request = self._join_request()
                 if not self._has_relay:
                     await self._make_publisher(None)
-                    self._add_first_sections()
+                    if self._auto_subscribes_here:
+                        self._offers.add_first_slots()
                     self._attach_publications()
                     request.publisher_offer.CopyFrom(self._offer())
                     request.add_track_requests.extend(each.add_track_request() for each in self._publications)
@@ -175,8 +170,8 @@ class Connection:
                 self.send_mute(publication)
             elif publication.is_published:
                 self._send(rtc.SignalRequest(add_track=publication.add_track_request()))
-        if self._is_offering or self._should_offer:  # its answer may have been lost with the WebSocket
-            self._is_offering = False
+        if self._offers.is_awaited or self._offers.is_wanted:  # its answer may have been lost with the WebSocket
+            self._offers.is_awaited = False
             self._renegotiate()
 
     async def close(self, says_goodbye: bool = True) -> None:
@@ -218,10 +213,7 @@ class Connection:
         sender = publication.attach(None)
         if sender is not None and self._publisher is not None:
             self._publisher.remove_sender(sender)
-        self._sections = [
-            ClientSection(section.mid, "inactive") if section.mid == publication.mid else section
-            for section in self._sections
-        ]
+        self._offers.end_publication(publication)
         if publication in self._publications:
             self._publications.remove(publication)
             self._renegotiate()
@@ -242,9 +234,10 @@ class Connection:
         )
         await peer.gather()
 
-    def _add_first_sections(self) -> None:
-        if self.version == 1 and self._auto_subscribe:
-            self._sections = [ClientSection(f"r{number}", "recvonly") for number in range(_N_FIRST_SLOTS)]
+    @property
+    def _auto_subscribes_here(self) -> bool:
+        """Return whether tracks of others come on the connection this client offers."""
+        return self.version == 1 and self._auto_subscribe
 
     def _attach_publications(self) -> None:
         for publication in self._publications:
@@ -254,39 +247,35 @@ class Connection:
         """Give the publication a stream and a section."""
         assert self._publisher is not None
         sender = self._publisher.add_sender(OPUS_PAYLOAD_TYPE)
-        publication.mid = f"p{len(self._sections)}"
         publication.attach(sender)
-        self._sections.append(ClientSection(publication.mid, "sendonly", publication.cid, sender.ssrc))
+        self._offers.add_publication(publication, sender)
 
     def _begin_without_offer(self) -> None:
         """The server has let us in without an offer of ours, or, in version 0, has not read it."""
         if self.version == 0:
-            self._sections = [section for section in self._sections if section.direction == "sendonly"]
-        elif not self._sections:
-            self._add_first_sections()
-        self._is_offering = False
+            self._offers.drop_slots()
+        elif self._auto_subscribes_here:
+            self._offers.add_first_slots()
+        self._offers.is_awaited = False
         for publication in self._publications:
             self._send(rtc.SignalRequest(add_track=publication.add_track_request()))
         self._renegotiate()
 
     def _offer(self) -> rtc.SessionDescription:
         assert self._publisher is not None
-        self._is_offering = True
-        self._should_offer = False
-        self._n_offers += 1
-        self._last_offer = write_offer(self._publisher, self._session_id, self._n_offers, self._sections)
+        sdp = self._offers.next(self._publisher)
         self._start_timer("answer", _ANSWER_TIMEOUT_S, self._miss_answer)
-        return rtc.SessionDescription(type="offer", sdp=self._last_offer, id=self._n_offers)
+        return rtc.SessionDescription(type="offer", sdp=sdp, id=self._offers.n_offers)
 
     def _renegotiate(self) -> None:
         """Offer again, now or after the answer that is awaited."""
-        if self._is_offering or self._publisher is None:
-            self._should_offer = True
+        if self._offers.is_awaited or self._publisher is None:
+            self._offers.is_wanted = True
         else:
             self._send(rtc.SignalRequest(offer=self._offer()))
 
     def _miss_answer(self) -> None:
-        if self._is_offering:
+        if self._offers.is_awaited:
             self._report_media_lost(f"the server did not answer an offer within {_ANSWER_TIMEOUT_S:.0f} s")
 
     # What the server says.
@@ -322,7 +311,8 @@ class Connection:
         elif kind == "trickle":
             await self._on_trickle(value)
         elif kind == "media_sections_requirement":
-            self._on_more_sections(value.num_audios)
+            self._offers.add_slots(value.num_audios)
+            self._renegotiate()
         elif kind == "track_published":
             self._on_track_published(value)
         elif kind == "track_subscribed":
@@ -349,17 +339,16 @@ class Connection:
             self._joined.set_result(join)
 
     def _on_answer(self, answer: rtc.SessionDescription) -> None:
-        if not self._is_offering or self._publisher is None or answer.id not in (0, self._n_offers):
+        if self._publisher is None or not self._offers.answered(answer.id):
             return
         self._last_answer = answer.sdp
-        self._is_offering = False
         self._cancel_timer("answer")
         self._track_of_mid.update(answer.mid_to_track_id)
         description = parse_remote(answer.sdp)
         self._publisher.start(description.end)
         if self.version == 1:
             self._hear(self._publisher, description)
-        if self._should_offer:
+        if self._offers.is_wanted:
             self._renegotiate()
 
     async def _on_offer(self, offer: rtc.SessionDescription) -> None:
@@ -378,7 +367,7 @@ class Connection:
         self._track_of_mid.update(offer.mid_to_track_id)
         self._hear(peer, description)
         self._n_answers += 1
-        sdp = write_answer(peer, self._session_id, self._n_answers, description.sections)
+        sdp = write_answer(peer, self._answers_id, self._n_answers, description.sections)
         self._send(rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp=sdp, id=offer.id)))
         peer.start(description.end)
 
@@ -404,12 +393,6 @@ class Connection:
             await peer.ice.add_candidate(candidate)
         if trickle.final:
             await peer.ice.end_of_candidates()
-
-    def _on_more_sections(self, n_more: int) -> None:
-        n_taken = min(n_more, _MAX_SECTIONS - len(self._sections))
-        first = len(self._sections)
-        self._sections += [ClientSection(f"r{first + number}", "recvonly") for number in range(n_taken)]
-        self._renegotiate()
 
     def _on_track_published(self, published: rtc.TrackPublishedResponse) -> None:
         publication = next((each for each in self._publications if each.cid == published.cid), None)
@@ -523,7 +506,7 @@ class Connection:
             ],
         )
         if self._last_answer:
-            state.offer.CopyFrom(rtc.SessionDescription(type="offer", sdp=self._last_offer))
+            state.offer.CopyFrom(rtc.SessionDescription(type="offer", sdp=self._offers.last))
             state.answer.CopyFrom(rtc.SessionDescription(type="answer", sdp=self._last_answer))
         return state
 

@@ -23,14 +23,15 @@ import structlog
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
+from pressroom_host.room_listener import RoomListener
 from pressroom_host.webrtc.client_peer import LOSSY, RELIABLE
 from pressroom_host.webrtc.peer_connection import BacklogFull
 from pressroom_host.webrtc.rtp import HEADER_BYTES, PLAIN, plain
 
 from .connection import Connection
 from .errors import JoinError, LiveKitError, MediaUnreachable, ServerUnreachable
-from .listener import RoomListener
 from .publication import Publication
+from .roster import Roster
 from .rpc import Handler, Rpc
 from .text import TextStreams, text_packets
 
@@ -44,7 +45,6 @@ _METADATA_TIMEOUT_S = 5.0
 _MAX_WAITING_UPDATES = 64
 _SERVER_SILENCE = b"\xf8\xff\xfe".ljust(80, b"\0")  # what a LiveKit server sends after a mute or an unpublish
 _SERVER_SILENCE_BYTES = HEADER_BYTES + len(_SERVER_SILENCE)
-_GONE = models.ParticipantInfo.State.DISCONNECTED
 
 Action = rtc.LeaveRequest.Action
 Reason = models.DisconnectReason
@@ -72,10 +72,8 @@ class LiveKitRoom:
         relay: bool | None = None,
     ) -> None:
         self.state = NEW
-        self.me = models.ParticipantInfo()  # as the server sees this participant
         self.info = models.Room()
         self.server_info = models.ServerInfo()
-        self.participants: dict[str, models.ParticipantInfo] = {}  # the others, by sid
         self.n_resumes = 0
         self.n_rejoins = 0
         self.n_server_silence = 0  # packets the server made up
@@ -85,6 +83,7 @@ class LiveKitRoom:
         self._token = token
         self._refreshed_token = ""
         self._listener = listener
+        self._roster = Roster(listener)
         self._auto_subscribe = auto_subscribe
         self._version = version
         self._relay = relay
@@ -101,6 +100,16 @@ class LiveKitRoom:
         self._n_updates = 0
         self._rpc = Rpc(self.send_packet) if handles_calls else None
         self._texts = TextStreams() if handles_calls else None
+
+    @property
+    def me(self) -> models.ParticipantInfo:
+        """This participant, as the server sees it."""
+        return self._roster.me
+
+    @property
+    def participants(self) -> dict[str, models.ParticipantInfo]:
+        """The others, by sid."""
+        return self._roster.participants
 
     # Its life.
 
@@ -150,9 +159,8 @@ class LiveKitRoom:
 
     def subscribe(self, track_sid: str, wanted: bool = True) -> None:
         """Ask for a track's packets, or give them up. Only needed without auto_subscribe, or to change one's mind."""
-        owner = next((sid for sid, info in self.participants.items() if track_sid in _sids(info)), "")
         request = rtc.UpdateSubscription(track_sids=[track_sid], subscribe=wanted)
-        request.participant_tracks.add(participant_sid=owner, track_sids=[track_sid])
+        request.participant_tracks.add(participant_sid=self._roster.owner_of(track_sid), track_sids=[track_sid])
         self._request(rtc.SignalRequest(subscription=request))
 
     def set_muted(self, publication: Publication, muted: bool) -> None:
@@ -304,13 +312,8 @@ class LiveKitRoom:
         self._connection = connection
         self.state = CONNECTED
         self.info, self.server_info = join.room, join.server_info
-        self.me = join.participant
-        others = [info for info in join.other_participants if info.identity != self.me.identity]  # itself, before
-        present = {info.sid for info in others}
-        for info in [info for sid, info in self.participants.items() if sid not in present]:
-            self._participant_left(info)
-        for info in others:
-            self._participant_changed(info)
+        for identity in self._roster.joined(join.participant, join.other_participants):
+            self._forget(identity)
         changes = {"attributes": self._attributes, "metadata": self._metadata, "name": self._name}
         changes = {key: value for key, value in changes.items() if value}
         if changes:
@@ -405,7 +408,9 @@ class LiveKitRoom:
         """The server says something that is not about the connection."""
         if kind == "update":
             for info in value.participants:
-                self._on_update(info)
+                identity = self._roster.updated(info)
+                if identity is not None:
+                    self._forget(identity)
         elif kind == "mute":
             self._listener.on_mute_requested(value.sid, value.muted)
         elif kind == "speakers_changed":
@@ -453,46 +458,8 @@ class LiveKitRoom:
         if text is not None:
             self._listener.on_text(text.text, text.topic, text.sender_identity, text.attributes)
 
-    # Participants and their tracks.
-
-    def _on_update(self, info: models.ParticipantInfo) -> None:
-        if info.sid == self.me.sid:
-            self.me = info
-        elif info.state == _GONE:
-            known = self.participants.get(info.sid)
-            if known is not None:
-                known.disconnect_reason = info.disconnect_reason
-                self._participant_left(known)
-        elif info.identity != self.me.identity:
-            self._participant_changed(info)
-
-    def _participant_changed(self, info: models.ParticipantInfo) -> None:
-        before = self.participants.get(info.sid)
-        for other in [other for other in self.participants.values() if other.identity == info.identity]:
-            if other.sid != info.sid:  # it came back before its end was told
-                self._participant_left(other)
-        self.participants[info.sid] = info
-        self._listener.on_participant(info)
-        tracks_before = {track.sid: track for track in before.tracks} if before is not None else {}
-        for sid in tracks_before.keys() - _sids(info):
-            self._listener.on_track_gone(sid)
-        for track in info.tracks:
-            known = tracks_before.get(track.sid)
-            if known is None:
-                self._listener.on_track(info, track)
-            elif known.muted != track.muted:
-                self._listener.on_track_muted(track.sid, track.muted)
-
-    def _participant_left(self, info: models.ParticipantInfo) -> None:
-        self.participants.pop(info.sid, None)
-        for track in info.tracks:
-            self._listener.on_track_gone(track.sid)
+    def _forget(self, identity: str) -> None:
+        """Somebody left: its calls and texts are over."""
         if self._rpc is not None and self._texts is not None:
-            self._rpc.left(info.identity)
-            self._texts.left(info.identity)
-        info.state = _GONE
-        self._listener.on_participant_left(info)
-
-
-def _sids(info: models.ParticipantInfo) -> set[str]:
-    return {track.sid for track in info.tracks}
+            self._rpc.left(identity)
+            self._texts.left(identity)

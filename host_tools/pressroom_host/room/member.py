@@ -3,9 +3,9 @@
 The gateway speaks and hears through a Member what its devices do.
 """
 
-from typing import Protocol
-
 from livekit.protocol import models
+
+from pressroom_host.room_listener import RoomListener
 
 from .participant import Participant, State
 from .room import Room
@@ -13,40 +13,6 @@ from .tokens import AccessClaims, GrantMissing
 from .tracks import PublishedTrack, Sink
 
 _OPUS_MIME_TYPE = "audio/opus"
-
-
-class MemberListener(Protocol):
-    """What a Member is told. Called from the room's loop; must not block or raise.
-
-    What is there already when the Member joins is reported before `RoomServer.join` returns.
-    """
-
-    def on_participant(self, info: models.ParticipantInfo) -> None:
-        """Another participant joined or changed."""
-
-    def on_participant_left(self, info: models.ParticipantInfo) -> None:
-        """Another participant is gone."""
-
-    def on_track(self, info: models.ParticipantInfo, track: models.TrackInfo) -> None:
-        """Another participant publishes a track; its packets come from now on (with canSubscribe)."""
-
-    def on_track_gone(self, track_sid: str) -> None:
-        """No packet of this track will come any more."""
-
-    def on_track_muted(self, track_sid: str, muted: bool) -> None:
-        """Another participant has muted or unmuted its track."""
-
-    def on_rtp(self, track_sid: str, packet: bytes) -> None:
-        """One RTP packet, payload type 111 (Opus), without CSRCs and extensions."""
-
-    def on_data(self, packet: models.DataPacket) -> None:
-        """Data for this Member, or for all. Shared with other Members: not to be changed."""
-
-    def on_mute_requested(self, track_sid: str, muted: bool) -> None:
-        """The room asks this Member to mute or unmute its own track; it answers with `MemberTrack.set_muted`."""
-
-    def on_removed(self, reason: int) -> None:
-        """The room has let go of this Member (models.DisconnectReason); no other call comes after it."""
 
 
 class MemberTrack:
@@ -76,7 +42,7 @@ class MemberTrack:
 class Member(Participant):
     """Made by `RoomServer.join`. Its methods do nothing once it has left or was removed."""
 
-    def __init__(self, room: Room, claims: AccessClaims, listener: MemberListener) -> None:
+    def __init__(self, room: Room, claims: AccessClaims, listener: RoomListener) -> None:
         super().__init__(room, claims)
         self._listener = listener
         self._sinks: dict[str, Sink] = {}

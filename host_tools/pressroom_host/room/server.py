@@ -16,11 +16,12 @@ from aiohttp import web
 from livekit.protocol import models, rtc
 
 from pressroom_host.errors import UserError
+from pressroom_host.room_listener import RoomListener
 from pressroom_host.webrtc.mux import Mux
 
 from .client import ClientParticipant
 from .join_request import MAX_TEXT_BYTES, JoinRequestError, parse_join_request
-from .member import Member, MemberListener
+from .member import Member
 from .room import Room
 from .signalling import leave_response
 from .tokens import AccessClaims, TokenError, require_join, verify
@@ -78,7 +79,7 @@ class RoomServer:
             await self._runner.cleanup()
         await self.mux.close()
 
-    def join(self, claims: AccessClaims, listener: MemberListener) -> Member:
+    def join(self, claims: AccessClaims, listener: RoomListener) -> Member:
         """Let a participant of this process into its room. Raises GrantMissing."""
         require_join(claims)
         member = Member(self._room(claims.room), claims, listener)
