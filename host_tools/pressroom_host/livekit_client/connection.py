@@ -36,6 +36,7 @@ _JOIN_TIMEOUT_S = 10.0
 _RESUME_TIMEOUT_S = 3.0
 _ANSWER_TIMEOUT_S = 5.0
 _HOLD_S = 0.25  # packets wait for an unmute to be taken, at most
+_MAX_EARLY = 1_024
 _DEFAULT_PING_S = 5
 _DEFAULT_PING_TIMEOUT_S = 15
 _SENT_BY_SERVER = ("sendonly", "sendrecv")
@@ -105,6 +106,7 @@ class Connection:
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._resumed: asyncio.Future[None] | None = None
         self._has_ended = False
+        self._early: deque[tuple[str, Any]] | None = deque(maxlen=_MAX_EARLY)  # until the owner knows who is there
         self._readers: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._heard_at_s = 0.0
@@ -191,6 +193,12 @@ class Connection:
         for peer in (self._publisher, self._subscriber):
             if peer is not None:
                 await peer.close()
+
+    def deliver(self) -> None:
+        """The owner knows who is there: tell it what the server has said since, and from now on."""
+        early, self._early = self._early or (), None
+        for kind, value in early:
+            self._owner.on_response(self, kind, value)
 
     # What the client asks of the server.
 
@@ -327,7 +335,10 @@ class Connection:
         else:
             if kind == "request_response":
                 self._on_refusal(value)
-            self._owner.on_response(self, kind, value)
+            if self._early is not None:
+                self._early.append((kind, value))
+            else:
+                self._owner.on_response(self, kind, value)
 
     def _on_join(self, join: rtc.JoinResponse) -> None:
         self.participant_sid = join.participant.sid

@@ -318,6 +318,7 @@ class LiveKitRoom:
         changes = {key: value for key, value in changes.items() if value}
         if changes:
             self._update_me(**changes)
+        connection.deliver()
 
     def _recover(self, why: str, may_resume: bool) -> None:
         if self.state == CLOSED or (self._recovery is not None and may_resume):
