@@ -1,7 +1,7 @@
 """Whatever comes, the decoder answers with sound or with an error that has a name, and writes nowhere else.
 
-The guards around every buffer are watched by the machines: unix_runner.py looks at them after each frame, and the
-Xtensa emulator stops at the first access to what the code was not given.
+The guards around every buffer and workspace are watched by the machines: unix_runner.py looks at them after each
+frame, and at the tables in the end; the Xtensa emulator stops at the first access to what the code was not given.
 """
 
 import os
