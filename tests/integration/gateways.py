@@ -1,5 +1,6 @@
 """Gateways of the tests: in rooms of their own, or in those of a real LiveKit server."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 from livekit import api
 from livekit.protocol.room import MuteRoomTrackRequest
 from tests.livekit_server.server import LiveKitServer
-from tests.room.clients import Door
+from tests.room.clients import DEADLINE_S, Door
 
 from pressroom_host.gateway import server as gateway_server
+from pressroom_host.gateway.livekit_room import LiveKitTrack
 from pressroom_host.gateway.server import Gateway, GatewayConfig
 
 
@@ -32,6 +34,13 @@ async def running_gateway(state_dir: Path, livekit: LiveKitServer | None = None)
 def door_of(gateway: Gateway, room: str = "hall") -> Door:
     """How LiveKit clients get into the gateway's rooms."""
     return Door(gateway.room.url, gateway.room.api_key, gateway.room.api_secret, room)
+
+
+async def is_heard(gateway: Gateway, identity: str) -> None:
+    """Return once somebody is subscribed to the track of a device: in a LiveKit server that takes a moment."""
+    bridge = next(each for each in gateway.devices.bridges.values() if each.claims.identity == identity)
+    if isinstance(bridge._track, LiveKitTrack):
+        await asyncio.wait_for(bridge._track._publication.subscribed(), DEADLINE_S)
 
 
 async def request_mute(gateway: Gateway, identity: str, track_sid: str, muted: bool) -> None:

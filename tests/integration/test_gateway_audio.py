@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 from gateway_device import FRAME_S, RATE_HZ, LinkDevice, link_device
-from gateways import door_of, request_mute
+from gateways import door_of, is_heard, request_mute
 from tests.room.clients import DEADLINE_S, Client, hears
 
 from pressroom.wire import rtp as wire_rtp
@@ -81,6 +81,7 @@ async def test_a_device_hears_the_sum_of_two_clients(gateway: Gateway, client: C
 async def test_two_devices_hear_each_other_soon(gateway: Gateway) -> None:
     """A click goes through gateway, room and gateway: encoded, forwarded, decoded, well within a frame's time."""
     async with link_device(gateway, "one") as one, link_device(gateway, "two") as two:
+        await is_heard(gateway, "one")
         click = np.zeros(320, np.int16)
         click[100:140] = 20_000
         one.press()
@@ -98,6 +99,7 @@ async def test_two_devices_hear_each_other_soon(gateway: Gateway) -> None:
 
 async def test_the_first_packet_of_a_spurt_is_marked_and_silence_sends_nothing(gateway: Gateway) -> None:
     async with link_device(gateway, "one") as one, link_device(gateway, "two") as two:
+        await is_heard(gateway, "one")
         for _ in range(2):
             n_before = len(two.heard)
             await one.speak(np.concatenate([tone(TONE_HZ, 0.3), np.zeros(RATE_HZ, np.int16)]))
@@ -110,6 +112,7 @@ async def test_the_first_packet_of_a_spurt_is_marked_and_silence_sends_nothing(g
 
 async def test_a_mute_that_overtakes_the_last_packets_does_not_cut_them_off(gateway: Gateway) -> None:
     async with link_device(gateway, "one") as one, link_device(gateway, "two") as two:
+        await is_heard(gateway, "one")
         track = await two.message("track")
         one.press()
         await two.message("track", sid=track["sid"], muted=False)
@@ -129,6 +132,7 @@ async def test_a_mute_that_overtakes_the_last_packets_does_not_cut_them_off(gate
 
 async def test_a_mute_whose_audio_is_lost_is_done_after_150_ms(gateway: Gateway) -> None:
     async with link_device(gateway, "one") as one, link_device(gateway, "two") as two:
+        await is_heard(gateway, "one")
         track = await two.message("track")
         one.press()
         await two.message("track", sid=track["sid"], muted=False)

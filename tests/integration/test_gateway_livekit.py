@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gateway_device import RATE_HZ, LinkDevice, link_device
-from gateways import door_of, known, running_gateway
+from gateways import door_of, is_heard, known, running_gateway
 from livekit import api
 from livekit.protocol.room import RoomParticipantIdentity
 from tests.livekit_server.server import LiveKitServer
@@ -85,8 +85,7 @@ async def test_a_device_is_there_with_what_its_token_says(gateway: Gateway) -> N
 
 async def test_the_payloads_of_a_device_reach_subscribers_byte_for_byte(gateway: Gateway) -> None:
     async with own_client(door_of(gateway), "ear") as (_, ear), link_device(gateway, codec="opus") as device:
-        await ear.event("track")
-        await asyncio.sleep(0.3)  # the subscription
+        await is_heard(gateway, "attic")
         said = await device.speak(sweep(1.0))
         await ear.until(lambda: len(ear.payloads) >= len(said), "all that was said")
         assert ear.payloads == said
@@ -174,7 +173,7 @@ async def test_all_devices_are_back_soon_after_the_server_was_killed_under_load(
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         devices = [await stack.enter_async_context(link_device(gateway, f"device-{n}", codec="opus")) for n in range(5)]
-        talking = asyncio.create_task(devices[0].speak(sweep(20.0)))
+        talking = asyncio.create_task(devices[0].speak(tone(440, 60.0)))
         await devices[1].until(lambda: len(devices[1].heard) > 20, "somebody talks")
         sessions = [device.welcome["session"] for device in devices]
         await livekit.kill()

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 from gateway_device import RATE_HZ, link_device
-from gateways import door_of
+from gateways import door_of, is_heard
 from tests.net.peers import DEADLINE_S, raw_client, until
 from tests.room.clients import Client
 from tests.room.test_member import enter
@@ -28,6 +28,7 @@ async def test_a_second_device_hears_the_bytes_the_first_one_said(gateway: Gatew
         link_device(gateway, "speaker", codec="opus") as speaker,
         link_device(gateway, "listener", codec="opus") as listener,
     ):
+        await is_heard(gateway, "speaker")
         said = await speaker.speak(speech(1.0))
         await listener.until(lambda: len(listener.heard) >= len(said), "all that was said")
         assert listener.payloads_heard() == said
@@ -75,6 +76,8 @@ async def test_a_second_talker_turns_passing_into_mixing_and_the_device_is_told_
         link_device(gateway, "two", codec="opus") as two,
         link_device(gateway, "listener", codec="opus") as listener,
     ):
+        for talker in ("one", "two"):
+            await is_heard(gateway, talker)
         first = asyncio.create_task(one.speak(speech(1.0)))
         await listener.until(lambda: len(listener.heard) >= 15, "the first talker")
         await two.speak(speech(0.3))
