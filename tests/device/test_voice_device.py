@@ -396,3 +396,53 @@ async def test_no_byte_is_allocated_for_a_frame_and_the_counters_say_so(gateway:
     assert values["n_played"] >= 500
     assert values["n_metered"] >= 1_000
     assert values["n_alloc_bytes"] == 0
+
+
+# The light of a talk with an agent.
+
+
+async def test_the_light_follows_the_agent_from_the_release_on(gateway: FakeGateway, tmp_path: Path):
+    async with await board_of(gateway, tmp_path) as board:
+        gateway.say({"t": "state", "agent": "listening"})
+        n_events = len(board.events)
+        await talk(board, gateway, voice(0.5))
+        await board.wait_led("thinking")  # nobody has said so yet
+        gateway.say({"t": "state", "agent": "thinking"})
+        await gateway.speak(voice(1.0))
+        gateway.say({"t": "state", "agent": "speaking"})
+        await board.wait_led("agent_speaking")
+        gateway.say({"t": "state", "agent": "listening"})
+        await board.wait_led("ready")
+        leds = [value for _, kind, value in board.events[n_events:] if kind == "led"]
+    assert leds == ["talking", "thinking", "agent_speaking", "ready"]
+
+
+async def test_a_turn_that_failed_is_an_error_for_a_second(gateway: FakeGateway, tmp_path: Path):
+    async with await board_of(gateway, tmp_path) as board:
+        gateway.say({"t": "state", "agent": "listening"})
+        await talk(board, gateway, voice(0.5))
+        await board.wait_led("thinking")
+        gateway.say({"t": "state", "turn": "unheard"})
+        failed_s = await board.wait_led("error")
+        assert 0.9 < await board.wait_led("ready") - failed_s < 1.5
+
+
+async def test_a_press_ends_the_error_of_the_turn_before(gateway: FakeGateway, tmp_path: Path):
+    async with await board_of(gateway, tmp_path) as board:
+        gateway.say({"t": "state", "agent": "listening"})
+        await talk(board, gateway, voice(0.3))
+        gateway.say({"t": "state", "turn": "failed"})
+        await board.wait_led("error")
+        await board.press()
+        await board.wait_led("talking", 0.5)
+        await board.release()
+        await board.wait_led("thinking", 0.5)
+
+
+async def test_without_an_agent_nobody_is_thought_to_think(gateway: FakeGateway, tmp_path: Path):
+    async with await board_of(gateway, tmp_path) as board:
+        gateway.say({"t": "state", "agent": "disconnected"})
+        await talk(board, gateway, voice(0.3))
+        await asyncio.sleep(0.3)
+        leds = [value for _, kind, value in board.events if kind == "led"]
+    assert leds[-2:] == ["talking", "ready"]

@@ -1,9 +1,11 @@
 """The device: hold the button and talk; let it go and listen.
 
      LED              while
-     error            the gateway refused us: a press tries again; or it offers media we cannot use
+     error            the gateway refused us: a press tries again; or it offers media we cannot use;
+                      for a second: the agent has heard nothing, or does not answer
      connecting       there is no gateway, or it has lost the room, whatever the button does
      talking          the button is held and heard
+     thinking         the agent thinks; also from the release on, until it says what it does
      agent_speaking   somebody says something to us
      ready            none of these
 
@@ -22,7 +24,7 @@ from ..wire.session import LEFT, REFUSED
 from .capture import Capture
 from .controls import PushButton, StatusLed
 from .downlink import Downlink
-from .led_states import AGENT_SPEAKING, CONNECTING, ERROR, OFF, READY, TALKING
+from .led_states import AGENT_SPEAKING, CONNECTING, ERROR, OFF, READY, TALKING, THINKING
 from .link import Link
 from .log import quoted
 from .media import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, Media, NoUdp
@@ -37,6 +39,8 @@ _TARGET_FRAMES = const(2)  # 40 ms, and from 20 to 120 as the network asks
 _MIN_FRAMES = const(1)
 _MAX_FRAMES = const(6)
 _MAX_PREROLL_MS = const(1_000)
+_ANSWER_MS = const(10_000)  # an agent that shows no sign of life until then has heard nothing
+_BLINK_MS = const(1_000)
 _SESSION_CHARS = const(8)  # of its name: enough to find it in the gateway's log
 
 
@@ -103,6 +107,11 @@ class Device:
         self._stats = Stats(now_ms())
         self._pumped_ms = now_ms()
         self._pump_gap_ms = 0
+        self._is_awaiting = False  # of the agent, what it makes of the last talk
+        self._released_ms = 0
+        self._n_agent_changes = 0
+        self._n_failed_turns = 0
+        self._blink_ms = None  # since when the LED shows that a talk has failed
         self._link = Link(self._hello(), socket, settings, log, now_ms, random_bytes)
 
     async def run(self):
@@ -205,6 +214,8 @@ class Device:
             self._downlink.flush()
             self._link.flush(now_ms)
         self._downlink.is_silenced = not self._settings.full_duplex
+        self._is_awaiting = False
+        self._blink_ms = None
         self._uplink.start_talk(now_ms)
         self._link.pressed(now_ms)
         self._begin_talk(now_ms)
@@ -226,6 +237,9 @@ class Device:
         if self._media is not None:
             self._media.path.set_talking(False, now_ms)
         self._is_collected = False
+        self._is_awaiting = self.room.has_agent
+        self._released_ms = now_ms
+        self._n_agent_changes = self.room.n_agent_changes
         self._log.line(
             "talk=end n_sent=%d n_lost=%d" % (self._uplink.n_sent_frames, self._uplink.n_lost_frames), now_ms
         )
@@ -256,12 +270,29 @@ class Device:
         self._downlink.poll(now_ms)
         self._meter_down.end(self._downlink.n_played_frames - n_frames, is_over_udp and self._downlink.is_playing)
         self._link.poll(now_ms)
+        self._follow_agent(now_ms)
         self._show()
         if self._uplink.state == MUTED and not self._is_collected:
             gc.collect()  # here, where nobody speaks, rather than by chance in the middle of a word
             self._is_collected = True
         if self._stats.is_due(now_ms):
             self._report(now_ms)
+
+    def _follow_agent(self, now_ms):
+        """Does the agent still owe a sign of life for the last talk?"""
+        room = self.room
+        if self._is_awaiting and (room.n_agent_changes != self._n_agent_changes or self._downlink.is_speaking):
+            self._is_awaiting = False
+        has_failed = room.n_failed_turns != self._n_failed_turns
+        self._n_failed_turns = room.n_failed_turns
+        if self._is_awaiting and ms_between(self._released_ms, now_ms) > _ANSWER_MS:
+            has_failed = True
+        if has_failed and not self._uplink.is_talking:
+            self._is_awaiting = False
+            self._blink_ms = now_ms
+            self._log.line("talk=unanswered", now_ms)
+        if self._blink_ms is not None and ms_between(self._blink_ms, now_ms) > _BLINK_MS:
+            self._blink_ms = None
 
     def _show(self):
         if self._link.session.state == REFUSED:
@@ -272,8 +303,14 @@ class Device:
             self._led.show(CONNECTING)
         elif self._uplink.is_talking:
             self._led.show(TALKING)
+        elif self._blink_ms is not None:
+            self._led.show(ERROR)
+        elif self._downlink.is_speaking:
+            self._led.show(AGENT_SPEAKING)
+        elif self._is_awaiting or self.room.agent_state == "thinking":
+            self._led.show(THINKING)
         else:
-            self._led.show(AGENT_SPEAKING if self._downlink.is_speaking else READY)
+            self._led.show(READY)
 
     def _report(self, now_ms):
         values = self._counters()

@@ -13,7 +13,9 @@ class Room:
     def __init__(self):
         self.name = None
         self.identity = None  # our own
-        self.agent_state = None
+        self.agent_state = None  # as livekit-agents name it: listening, thinking, speaking, ...
+        self.n_agent_changes = 0
+        self.n_failed_turns = 0  # that nobody heard, or that the agent did not answer
         self.is_away = False  # the gateway has lost the room, and is getting it back
         self.n_left_out = 0
         self.n_data = 0
@@ -28,6 +30,11 @@ class Room:
         self._participants = {}
         self._tracks = {}
 
+    @property
+    def has_agent(self):
+        """Is there somebody who answers?"""
+        return self.agent_state is not None and self.agent_state != "disconnected"
+
     def handle(self, message):
         """Take a message; return the answer it asks for, or None."""
         name = message["t"]
@@ -37,7 +44,12 @@ class Room:
         elif name == "track":
             self._keep(self._tracks, message, not message["subscribed"], _MAX_TRACKS)
         elif name == "state":
-            self.agent_state = message.get("agent", self.agent_state)
+            agent_state = message.get("agent", self.agent_state)
+            if agent_state != self.agent_state:
+                self.agent_state = agent_state
+                self.n_agent_changes += 1
+            if "turn" in message:
+                self.n_failed_turns += 1
             if "room" in message:
                 self.is_away = message["room"] != "connected"
         elif name == "data":

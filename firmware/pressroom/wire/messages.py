@@ -70,7 +70,7 @@ _FIELDS = {
     ),
     "mute": (("muted", _BOOL, True), ("rtp_timestamp", _INT, False)),
     "flush": (),
-    "state": (("agent", _TEXT, False), ("room", _TEXT, False), ("message", _TEXT, False)),
+    "state": (("agent", _TEXT, False), ("turn", _TEXT, False), ("room", _TEXT, False), ("message", _TEXT, False)),
     "participant": (
         ("identity", _TEXT, True),
         ("sid", _TEXT, True),

@@ -28,6 +28,7 @@ from .renumber import Renumber
 from .room_port import RoomParticipant, RoomPort, RoomTrack
 from .room_view import Message, RoomView
 from .stats import SessionStats
+from .turns import Turns
 from .uplink import UPLINK_CODECS, Uplink
 
 _KIND_MEDIA: Final = 1
@@ -64,6 +65,8 @@ class Bridge(RoomListener):
         self._session = GatewaySession(session_id, now_ms())
         self._view = RoomView(self.stats)
         self._messenger = Messenger(self._say, self._view, self.stats)
+        self._turns = Turns(self._call, self._tell_turn)
+        self._messenger.on_answer = self._turn_answered
         self._downlink = Downlink(self.stats)
         self._uplink: Uplink | None = None  # None: the token does not let this device speak
         self._participant: RoomParticipant | None = None
@@ -131,6 +134,7 @@ class Bridge(RoomListener):
         """A link is closed, whoever closed it; one that was replaced says nothing about the Session."""
         if link is self._link:
             self._let_go_of_link()
+            self._turns.link_lost()
             self._session.link_lost(self._now_ms())
             self._settle()
 
@@ -193,10 +197,12 @@ class Bridge(RoomListener):
 
     def on_participant(self, info: models.ParticipantInfo) -> None:
         """Another participant joined or changed."""
+        self._turns.participant(info)
         self._say_all(self._view.participant(info))
 
     def on_participant_left(self, info: models.ParticipantInfo) -> None:
         """Another participant is gone."""
+        self._turns.participant_left(info.sid)
         self._messenger.left(info.identity)
         self._say_all(self._view.participant_left(info))
 
@@ -298,6 +304,7 @@ class Bridge(RoomListener):
         elif kind == wire_session.MESSAGE:
             self._take_message(event.value, now_ms)
         elif kind == wire_session.LINK_DEAD:
+            self._turns.link_lost()
             self._log.info("link is silent")
             self._let_go_of_link()
         elif kind == wire_session.LINK_DOWN:
@@ -309,6 +316,7 @@ class Bridge(RoomListener):
     def _start_talk(self, timestamp: int, now_ms: int) -> None:
         if self._uplink is None:
             return
+        self._turns.pressed(now_ms)
         end_timestamp = self._uplink.start(timestamp, now_ms)
         if end_timestamp is not None:
             self._session.audio_heard(end_timestamp, now_ms)
@@ -316,6 +324,7 @@ class Bridge(RoomListener):
     def _end_talk(self, now_ms: int) -> None:
         if self._uplink is not None:
             self._uplink.stop(now_ms)
+            self._turns.released(now_ms)
         self._log.info("talk ended", **self.stats.nonzero())
 
     def _take_message(self, message: Message, now_ms: int) -> None:
@@ -329,6 +338,18 @@ class Bridge(RoomListener):
         self._downlink.mixer.flush()
         if self._link is not None:
             self._link.flush_packets()
+
+    # Turns.
+
+    def _call(self, identity: str, method: str, timeout_ms: int) -> None:
+        self._messenger.call(identity, method, timeout_ms, self._now_ms())
+
+    def _turn_answered(self, method: str, payload: str, code: int) -> None:
+        self._log.info("turn", method=method, code=code, n_chars=len(payload))
+        self._turns.answered(method, payload, code, self._now_ms())
+
+    def _tell_turn(self, outcome: str) -> None:
+        self._say_all([{"t": "state", "turn": outcome}])
 
     # Saying things.
 
@@ -364,6 +385,7 @@ class Bridge(RoomListener):
             self._session.next_timeout_ms(now_ms),
             self._downlink.mixer.next_timeout_ms(now_ms),
             self._messenger.next_timeout_ms(now_ms),
+            self._turns.next_timeout_ms(now_ms),
         )
         loop = asyncio.get_running_loop()
         at_s = loop.time() + (wait_ms + 1) / 1000  # a millisecond later, so that it is not early by less than one
@@ -380,6 +402,7 @@ class Bridge(RoomListener):
         self._downlink.mixer.poll(now_ms)
         self._downlink.send_due(now_ms)
         self._messenger.poll(now_ms)
+        self._turns.poll(now_ms)
         self._settle()
 
     def _let_go_of_link(self) -> None:

@@ -15,6 +15,9 @@ from .stats import SessionStats
 _TRANSCRIPTION: Final = "lk.transcription"  # a topic, and attributes, of livekit-agents
 _SEGMENT: Final = "lk.segment_id"
 _IS_FINAL: Final = "lk.transcription_final"
+_MAX_TRANSCRIPT_CHARS: Final = 500  # what a display shows; the newest
+
+OnAnswer = Callable[[str, str, int], None]  # method, payload, code
 
 
 class Messenger:
@@ -26,6 +29,8 @@ class Messenger:
         self._view = view
         self._stats = stats
         self._calls = rpc.Calls()
+        self._own_calls = rpc.Calls()  # of the gateway, by their methods
+        self.on_answer: OnAnswer = lambda method, payload, code: None  # to a call of the gateway
         self._texts = TextStreams()
 
     def device_said(self, message: Message, now_ms: int) -> None:
@@ -61,6 +66,7 @@ class Messenger:
                 self._send(rpc.refusal(packet.participant_identity, packet.rpc_request.id, code))
         elif kind == "rpc_response":
             result = self._calls.answered_by_room(packet.rpc_response)
+            self._take_own(self._own_calls.answered_by_room(packet.rpc_response))
             if result is not None and not self._say(result):
                 self._say(rpc.error_result(result["id"], rpc.RESPONSE_TOO_LARGE))
         else:
@@ -71,17 +77,30 @@ class Messenger:
     def left(self, identity: str) -> None:
         """Somebody left the room."""
         self._texts.left(identity)
+        for result in self._own_calls.left(identity):
+            self._take_own(result)
         for result in self._calls.left(identity):
             self._say(result)
 
+    def call(self, identity: str, method: str, timeout_ms: int, now_ms: int) -> None:
+        """Make a call of the gateway's own, in the device's name; `on_answer` is told what comes of it."""
+        fields = {"id": method, "method": method, "payload": "", "destination_identity": identity}
+        call = self._own_calls.call_room({**fields, "response_timeout_ms": timeout_ms}, [identity], now_ms)
+        if isinstance(call, models.DataPacket):
+            self._send(call)
+        else:
+            self._take_own(call)
+
     def poll(self, now_ms: int) -> None:
         """Do what time asks for."""
+        for result in self._own_calls.poll(now_ms):
+            self._take_own(result)
         for result in self._calls.poll(now_ms):
             self._say(result)
 
     def next_timeout_ms(self, now_ms: int) -> int:
         """Milliseconds until `poll` has something to do, at most 60,000."""
-        return self._calls.next_timeout_ms(now_ms)
+        return min(self._calls.next_timeout_ms(now_ms), self._own_calls.next_timeout_ms(now_ms))
 
     def _pass_call(self, packet: models.DataPacket, is_reachable: bool, now_ms: int) -> int | None:
         """Give the device a call; return the code with which it is refused, or None."""
@@ -95,6 +114,11 @@ class Messenger:
         self._calls.forget(packet.rpc_request.id)
         return rpc.REQUEST_TOO_LARGE
 
+    def _take_own(self, result: Message | None) -> None:
+        if result is not None:
+            error = result.get("error", {})
+            self.on_answer(result["id"], result.get("payload", ""), error.get("code", 0))
+
     def _send(self, packet: models.DataPacket) -> None:
         if self.participant is not None:
             self.participant.send_data(packet, reliable=True)
@@ -107,7 +131,7 @@ def _text_message(text: Text) -> Message:
         return {
             "t": "transcription",
             "id": text.attributes.get(_SEGMENT, text.stream_id),
-            "text": text.text,
+            "text": text.text[-_MAX_TRANSCRIPT_CHARS:],
             "final": is_final,
             "participant_identity": text.sender_identity,
         }
