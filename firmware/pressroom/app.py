@@ -55,8 +55,11 @@ class SettingUnusable(Exception):
     """A setting is there, but is not what it should be."""
 
 
-def run():
-    """Run the device until its Session ends for good; a board that cannot start says why and stops."""
+def run(tools=None):
+    """Run the device until its Session ends for good; a board that cannot start says why and stops.
+
+    tools: what agents may have it do; see voice/tools.py.
+    """
     log = Log(print)
     try:
         board = load_board()
@@ -67,7 +70,7 @@ def run():
         log.line("state=error error=%s" % quoted(error), now_ms())
         return
     codecs_up, codecs_dn = load_codecs(settings.opus_bps, log)
-    asyncio.run(_run(board, settings, wifi, codecs_up, codecs_dn, log))
+    asyncio.run(_run(board, settings, wifi, codecs_up, codecs_dn, log, tools))
 
 
 def load_codecs(opus_bps, log):
@@ -90,7 +93,7 @@ def load_codecs(opus_bps, log):
     return codecs_up, codecs_dn
 
 
-async def _run(board, settings, wifi, codecs_up, codecs_dn, log):
+async def _run(board, settings, wifi, codecs_up, codecs_dn, log, tools):
     board.set_full_speed()
     led = Led(board.led)
     device = Device(
@@ -106,6 +109,7 @@ async def _run(board, settings, wifi, codecs_up, codecs_dn, log):
         codecs_dn=codecs_dn,
         settings=settings,
         log=log,
+        tools=tools,
     )
     await _join_wifi(wifi, StatusLed(led), log)
     await device.run()

@@ -64,12 +64,26 @@ def test_the_state_of_the_agent_is_kept():
 
 def test_data_is_counted():
     room = Room()
-    assert room.handle({"t": "data", "payload": "on", "topic": "lights"}) is None
+    room.handle({"t": "data", "payload": "on", "topic": "lights"})
     assert room.n_data == 1
 
 
-def test_a_remote_call_is_answered_as_unsupported():
-    answer = Room().handle({"t": "rpc", "id": "r1", "method": "dance", "payload": ""})
-    assert answer["t"] == "rpc_result"
-    assert answer["id"] == "r1"
-    assert answer["error"]["code"] == 1400
+def test_the_room_is_away_until_it_is_connected_or_welcomed_again():
+    room = Room()
+    room.handle({"t": "state", "room": "reconnecting"})
+    assert room.is_away
+    room.handle({"t": "state", "agent": "thinking"})
+    assert room.is_away
+    room.handle({"t": "state", "room": "connected"})
+    assert not room.is_away
+
+
+def test_changes_of_the_agent_and_failed_turns_are_counted():
+    room = Room()
+    assert not room.has_agent
+    for agent in ("listening", "listening", "thinking", "disconnected"):
+        room.handle({"t": "state", "agent": agent})
+    assert room.n_agent_changes == 3
+    assert not room.has_agent
+    room.handle({"t": "state", "turn": "unheard"})
+    assert room.n_failed_turns == 1

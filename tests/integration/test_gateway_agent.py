@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -153,3 +154,28 @@ async def test_what_the_agent_does_and_what_both_say_reaches_the_device(gateway:
         told = await device.message("transcription", id="SG_2")
         assert told["text"] == "x" * 500
         assert told["participant_identity"] == "agent-1"
+
+
+# Tools of the board.
+
+
+async def test_a_tool_of_a_device_is_announced_and_called(gateway: Gateway, agent: Agent) -> None:
+    async with link_device(gateway) as device:
+        parameters = {"on": {"type": "boolean", "description": "lit"}}
+        device.say({"t": "tool", "name": "lamp", "description": "Switch the lamp.", "parameters": parameters})
+        device_there = await agent.client.until(
+            lambda: (
+                (who := agent.client.room.remote_participants.get("attic"))
+                and "pressroom.tool.lamp" in who.attributes
+                and who
+            ),
+            "the tool is announced",
+        )
+        tool = json.loads(device_there.attributes["pressroom.tool.lamp"])
+        assert (tool["description"], tool["parameters"]["required"]) == ("Switch the lamp.", ["on"])
+        call = asyncio.create_task(
+            agent.client.me.perform_rpc(destination_identity="attic", method="lamp", payload='{"on": true}')
+        )
+        asked = await device.message("rpc", method="lamp", payload='{"on": true}')
+        device.say({"t": "rpc_result", "id": asked["id"], "payload": "the lamp is on"})
+        assert await asyncio.wait_for(call, DEADLINE_S) == "the lamp is on"

@@ -26,6 +26,7 @@ _HAL = {
 # What a firmware module may import, its own package included; the longest name that fits a module is its rule.
 FIRMWARE_RULES = {
     "main": {"pressroom.app"},
+    "examples": {"machine", "asyncio", "pressroom.app", "pressroom.voice.tools", "pressroom.wire.tools"},
     "pressroom": set(),
     "pressroom.app": {
         *("asyncio", "gc", "json", "sys"),

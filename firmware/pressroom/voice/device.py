@@ -30,6 +30,7 @@ from .log import quoted
 from .media import MAX_DATAGRAM_BYTES, MIN_DATAGRAM_BYTES, Media, NoUdp
 from .room import Room
 from .stats import Meter, Stats
+from .tools import Tools
 from .uplink import MUTED, Uplink
 
 _PUMP_MS = const(5)
@@ -76,13 +77,28 @@ class Device:
     mic, speaker, button, led: see Capture, Downlink, PushButton, StatusLed. socket: see Link.
     open_udp(host, port, dn_len) -> what Media needs. now_ms(), random_bytes(n): see hal/clock.py.
     codecs_up, codecs_dn: what it can speak and hear, the best first; see l16.py. The gateway chooses from each.
+    tools: what agents may have it do; see tools.py.
     """
 
     def __init__(
-        self, mic, speaker, button, led, socket, open_udp, now_ms, random_bytes, codecs_up, codecs_dn, settings, log
+        self,
+        mic,
+        speaker,
+        button,
+        led,
+        socket,
+        open_udp,
+        now_ms,
+        random_bytes,
+        codecs_up,
+        codecs_dn,
+        settings,
+        log,
+        tools=None,
     ):
         preroll_frames = max(0, min(settings.preroll_ms, _MAX_PREROLL_MS)) // _FRAME_MS
         self.room = Room()
+        self._tools = tools or Tools()
         self._settings = settings
         self._open_udp = open_udp
         self._now_ms = now_ms
@@ -127,6 +143,7 @@ class Device:
         finally:
             for task in tasks:
                 task.cancel()
+            self._tools.stop()
             self.link_down(self._now_ms())
             self._socket.close()
             self._led.show(OFF)
@@ -164,6 +181,8 @@ class Device:
             % (quoted(message["room"]), quoted(message["identity"]), message["resumed"], codec_up.name, codec_dn.name),
             now_ms,
         )
+        for tool in self._tools.messages():
+            self._link.send(tool, now_ms)
         if self._uplink.is_talking:
             self._begin_talk(now_ms)
 
@@ -187,10 +206,14 @@ class Device:
             self._configure(message["values"])
         elif name == "token":
             self._settings.token = message["token"]
+        elif name == "rpc":
+            self._tools.call(message, self._answer)
         else:
-            answer = self.room.handle(message)
-            if answer is not None:
-                self._link.send(answer, now_ms)
+            self.room.handle(message)
+
+    def _answer(self, message):
+        """A tool has been called."""
+        self._link.send(message, self._now_ms())
 
     def media_came(self, packet, now_ms):
         """A media packet came inside the WebSocket."""

@@ -4,7 +4,6 @@ from ..wire.port import const
 
 _MAX_PARTICIPANTS = const(16)
 _MAX_TRACKS = const(16)
-_UNSUPPORTED_METHOD = const(1400)  # LiveKit's RpcError codes
 
 
 class Room:
@@ -36,7 +35,7 @@ class Room:
         return self.agent_state is not None and self.agent_state != "disconnected"
 
     def handle(self, message):
-        """Take a message; return the answer it asks for, or None."""
+        """Take a message."""
         name = message["t"]
         if name == "participant":
             is_gone = message["state"] in ("DISCONNECTED", "disconnected")
@@ -54,10 +53,6 @@ class Room:
                 self.is_away = message["room"] != "connected"
         elif name == "data":
             self.n_data += 1
-        elif name == "rpc":
-            error = {"code": _UNSUPPORTED_METHOD, "message": "this device offers no methods"}
-            return {"t": "rpc_result", "id": message["id"], "error": error}
-        return None
 
     def participants(self):
         """Return the messages that describe those who are there, ourselves not among them."""

@@ -111,6 +111,7 @@ _FIELDS = {
         ("final", _BOOL, True),
         ("participant_identity", _TEXT, False),
     ),
+    "tool": (("name", _TEXT, True), ("description", _TEXT, True), ("parameters", _OBJECT, True)),
     "config": (("values", _OBJECT, True),),
     "token": (("token", _TEXT, True),),
     "stats": (("values", _NUMBERS, True),),

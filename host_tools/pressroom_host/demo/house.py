@@ -86,8 +86,8 @@ class House:
         access = api.AccessToken(self.gateway.room.api_key, self.gateway.room.api_secret)
         return access.with_identity(identity).with_ttl(_TOKEN_LIFE).with_grants(grants).to_jwt()
 
-    def make_board(self, identity: str, config: BoardConfig) -> SimulatedBoard:
-        """Return a board that knows the gateway, not switched on yet."""
+    def make_board(self, identity: str, config: BoardConfig, firmware: Path | None = None) -> SimulatedBoard:
+        """Return a board that knows the gateway, not switched on yet. firmware: see SimulatedBoard."""
         known: BoardConfig = {
             "gateway_url": self.gateway.device_url,
             "token": self.gateway.create_device_token(identity, self.room),
@@ -97,7 +97,7 @@ class House:
         }
         folder = self._state_dir / identity
         folder.mkdir(parents=True, exist_ok=True)
-        return SimulatedBoard({**known, **config}, workdir=folder)
+        return SimulatedBoard({**known, **config}, workdir=folder, firmware=firmware)
 
     async def join(self, identity: str, listener: RoomListener) -> RoomParticipant:
         """Bring a silent listener into the room; it leaves with the house."""

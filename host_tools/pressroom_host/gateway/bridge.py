@@ -28,6 +28,7 @@ from .renumber import Renumber
 from .room_port import RoomParticipant, RoomPort, RoomTrack
 from .room_view import Message, RoomView
 from .stats import SessionStats
+from .tools import Tools
 from .turns import Turns
 from .uplink import UPLINK_CODECS, Uplink
 
@@ -65,6 +66,7 @@ class Bridge(RoomListener):
         self._session = GatewaySession(session_id, now_ms())
         self._view = RoomView(self.stats)
         self._messenger = Messenger(self._say, self._view, self.stats)
+        self._tools = Tools()
         self._turns = Turns(self._call, self._tell_turn)
         self._messenger.on_answer = self._turn_answered
         self._downlink = Downlink(self.stats)
@@ -331,8 +333,18 @@ class Bridge(RoomListener):
         if message["t"] == "stats":
             self.device_stats = message["values"]
             self._log.info("device", **{name: n for name, n in self.device_stats.items() if _COUNTER.fullmatch(name)})
+        elif message["t"] == "tool":
+            self._announce_tool(message)
         else:
             self._messenger.device_said(message, now_ms)
+
+    def _announce_tool(self, message: Message) -> None:
+        attributes = self._tools.told(message)
+        if attributes is None:
+            self.stats.n_messages_refused += 1
+            self._log.warning("tool not announced", name=message["name"][:40], why="too long, or too many")
+        elif attributes and self._participant is not None:
+            self._participant.set_attributes(attributes)
 
     def _flush(self) -> None:
         self._downlink.mixer.flush()
