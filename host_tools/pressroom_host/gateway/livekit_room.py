@@ -1,5 +1,6 @@
 """The rooms of a LiveKit server somewhere, as a RoomPort: one connection a device, made by our own client."""
 
+import asyncio
 import datetime
 from collections.abc import Mapping
 from typing import Final
@@ -16,6 +17,7 @@ from pressroom_host.room_listener import RoomListener
 from .level import LevelMeter
 from .room_port import RoomParticipant, RoomUnavailable
 
+_PUBLISH_TIMEOUT_S: Final = 10.0
 _TOKEN_LIFE: Final = datetime.timedelta(minutes=10)  # to join with; a new one is made for each join
 
 
@@ -53,14 +55,17 @@ class LiveKitParticipant:
         return self._room.me.sid
 
     async def publish_audio(self, name: str, source: models.TrackSource, muted: bool) -> LiveKitTrack:
-        """Publish an Opus track. Raises room.tokens.GrantMissing."""
+        """Publish an Opus track. Raises room.tokens.GrantMissing or RoomUnavailable."""
         if not self._claims.grants.can_publish:
             raise GrantMissing(f"{self._claims.identity}: grant canPublish is missing")
         publication = self._room.publish_opus(name, source, muted)
         try:
-            await publication.published()
+            async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
+                await publication.published()
         except PublishRefused as error:
             raise GrantMissing(str(error)) from None
+        except TimeoutError:
+            raise RoomUnavailable("the LiveKit server does not take the device's track") from None
         return LiveKitTrack(publication)
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:

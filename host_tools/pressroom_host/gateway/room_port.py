@@ -35,7 +35,7 @@ class RoomParticipant(Protocol):
         """LiveKit's identifier, PA_...; it changes when the room is joined anew."""
 
     async def publish_audio(self, name: str, source: models.TrackSource, muted: bool) -> RoomTrack:
-        """Publish an Opus track. Raises room.tokens.GrantMissing."""
+        """Publish an Opus track. Raises room.tokens.GrantMissing or RoomUnavailable."""
 
     def set_attributes(self, attributes: Mapping[str, str]) -> None:
         """Set these attributes; an empty value removes one."""

@@ -9,6 +9,7 @@ any          close()                                     -> CLOSED
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import deque
@@ -29,6 +30,7 @@ LOSSY = "_lossy"
 _CHANNELS = ((RELIABLE, True), (LOSSY, False))
 _CNAME = "pressroom"
 _CONNECT_TIMEOUT_S = 8.0
+_CLOSE_TIMEOUT_S = 1.0
 _REPORT_EVERY_S = 2.0
 _SILENCE_TIMEOUT_S = 8.0  # the server checks its path every 2 s, and reports every 1 to 3 s; aioice would take 33 s
 _NACK_EVERY_S = 0.02  # while packets are missing
@@ -113,7 +115,9 @@ class ClientPeer(PeerConnection):
             self._task.cancel()
             await asyncio.wait([self._task])
         await self._say_goodbye()
-        await self._ice.close()
+        with contextlib.suppress(TimeoutError):  # a relay that is gone would be told for six seconds
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._ice.close()
 
     # Media.
 
@@ -148,10 +152,12 @@ class ClientPeer(PeerConnection):
         """An SRTP or SRTCP packet came (RFC 5761 section 4: their payload types differ)."""
         if len(packet) > 12 and 191 < packet[1] < 224:
             self._on_rtcp(packet)
-        elif packet[8:12] in self._receivers:
-            super().on_srtp(packet)
-        else:
+            return
+        receiver = self._receivers.get(packet[8:12])
+        if receiver is None:
             self._early.append(packet)
+        else:
+            self._hand_on(packet, receiver)
 
     def _packet_taker(self, stream: ReceiveStream) -> Receiver:
         now_s = self._loop.time

@@ -57,7 +57,13 @@ class PeerConnection:
     def on_srtp(self, packet: bytes) -> None:
         """An SRTP packet came. SSRCs nobody listens to are dropped before SRTP makes room for them."""
         receiver = self._receivers.get(packet[8:12])
-        if receiver is None or self._unprotect is None:
+        if receiver is None:
+            self.n_unknown_ssrc += 1
+        else:
+            self._hand_on(packet, receiver)
+
+    def _hand_on(self, packet: bytes, receiver: Receiver) -> None:
+        if self._unprotect is None:
             self.n_unknown_ssrc += 1
             return
         try:
