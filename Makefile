@@ -20,14 +20,16 @@ LIVEKIT_BUILT := build/livekit-server-$(LIVEKIT_VERSION)
 # The official JavaScript client that tests run in Chromium.
 BROWSER_TESTS := tests/room/browser
 CLIENT_INSTALLED := build/livekit-client/installed
+# livekit-agents pins an older livekit, so it has an environment of its own.
+AGENTS_INSTALLED := build/agents/installed
 
 demo: $(INSTALLED)  ## A simulated board talks in a room and is answered; add ARGS="--help" to see more
 	@$(IN_VENV)/pressroom demo $(ARGS)
 
-test: $(INSTALLED) try-livekit-server try-chromium try-livekit-client  ## All tests but the long ones; ARGS="-k mute" picks some
+test: $(INSTALLED) try-livekit-server try-chromium try-livekit-client try-agents  ## All tests but the long ones; ARGS="-k mute" picks some
 	@$(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) $(ARGS)
 
-test-long: $(INSTALLED) try-livekit-server try-chromium try-livekit-client  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
+test-long: $(INSTALLED) try-livekit-server try-chromium try-livekit-client try-agents  ## The same with the long ones: five real minutes of clocks, 100,000 inputs a parser
 	@PRESSROOM_LONG=1 $(IN_VENV)/python -m pytest $(TWO_AT_A_TIME) --timeout 1800 $(ARGS)
 
 lint: $(INSTALLED)  ## Style, types and import rules
@@ -67,11 +69,21 @@ $(CLIENT_INSTALLED): $(BROWSER_TESTS)/package-lock.json $(BROWSER_TESTS)/package
 	@mkdir -p $(@D) && cp $^ $(@D) && cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+$(AGENTS_INSTALLED): tests/agents/requirements.lock
+	@echo 'Installing livekit-agents into build/agents (once, 400 MB) ...' >&2
+	@$(PYTHON) -m venv --clear build/agents
+	@build/agents/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	@touch $@
+
 # Where one of these cannot be had, the tests that need it are skipped, and say so.
-.PHONY: try-livekit-server try-chromium try-livekit-client
+.PHONY: try-livekit-server try-chromium try-livekit-client try-agents
 try-livekit-server:
 	@if [ -z "$(LIVEKIT_SERVER)" ] && command -v go >/dev/null; then $(MAKE) -s --no-print-directory livekit-server || \
 		echo 'The LiveKit server could not be built; tests that need it are skipped.' >&2; fi
+
+try-agents: $(INSTALLED)
+	@$(MAKE) -s --no-print-directory $(AGENTS_INSTALLED) || \
+		echo 'livekit-agents could not be installed; tests that need it are skipped.' >&2
 
 try-chromium:
 	@if ! { command -v chromium || command -v google-chrome; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -1,18 +1,26 @@
-"""For every test: what runs only in the long run, and the table of skips by reason that ends a run.
+"""For every test: what runs only in the long run, logs as they were, and the table of skips by reason that ends a run.
 
 CI reads the table's last line: `skips: none` or `skips: N`.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 _TESTS = Path(__file__).parent
 _IN_REAL_TIME = ("device", "integration")
 _IS_LONG_RUN = os.environ.get("PRESSROOM_LONG") == "1"
+
+
+@pytest.fixture(autouse=True)
+def _logs_go_where_they_went_before() -> Iterator[None]:
+    """A command that a test ran in this process may have sent the logs to what pytest has closed since."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

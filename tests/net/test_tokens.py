@@ -45,6 +45,15 @@ def test_the_identifier_of_a_token_is_kept():
     assert tokens.verify(signed(jti="7f3a"), KEY, SECRET).jti == "7f3a"
 
 
+def test_the_agent_that_the_room_is_to_have_is_read():
+    assert tokens.verify(signed(), KEY, SECRET).agent_name == ""
+    config = {"agents": [{"agentName": "driver"}, {"agentName": "other"}]}
+    assert tokens.verify(signed(roomConfig=config), KEY, SECRET).agent_name == "driver"
+    for broken in (["x"], {"agents": "driver"}, {"agents": ["driver"]}, {"agents": [{"agentName": 7}]}):
+        with pytest.raises(tokens.TokenInvalid):
+            tokens.verify(signed(roomConfig=broken), KEY, SECRET)
+
+
 def test_an_absent_grant_is_refused():
     grants = tokens.verify(signed(), KEY, SECRET).grants
     assert grants == tokens.Grants(room_join=True)

@@ -55,6 +55,13 @@ _port = click.IntRange(0, 65_535)
     help="Where certificate, secret and tokens are kept. Default: where this system keeps such things.",
 )
 @click.option("--plain", "is_plain", is_flag=True, help="No TLS for devices. Works with --host 127.0.0.1 only.")
+@click.option(
+    "--agent",
+    "agent_name",
+    default="",
+    metavar="NAME",
+    help="Call this agent into the rooms of devices whose token names no other, and again when it is missing.",
+)
 @livekit_options
 @json_option
 def gateway(
@@ -66,6 +73,7 @@ def gateway(
     rooms: tuple[str, ...],
     state_dir: Path | None,
     is_plain: bool,
+    agent_name: str,
     livekit: LiveKitServer | None,
     is_json: bool,
 ) -> int:
@@ -91,6 +99,7 @@ def gateway(
         rooms=rooms,
         is_plain=is_plain,
         livekit=livekit,
+        agent_name=agent_name,
     )
     write_logs_to(sys.stderr)
     return asyncio.run(_run(config, is_json))

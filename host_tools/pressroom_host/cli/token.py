@@ -41,15 +41,18 @@ def token() -> None:
 @click.option(
     "--days", type=float, default=LIFE_DAYS, show_default=True, metavar="N", help="For how long it lets its holder in."
 )
+@click.option("--agent", "agent_name", default="", metavar="NAME", help="The agent it wants in its room.")
 @_state_dir
 @json_option
-def create(identity: str, room: str, name: str, days: float, state_dir: Path | None, is_json: bool) -> None:
+def create(
+    identity: str, room: str, name: str, days: float, agent_name: str, state_dir: Path | None, is_json: bool
+) -> None:
     """Make a token for IDENTITY and print it.
 
     It is not kept anywhere: give it to the board (or the client) now. Each board needs an identity of its own.
     Standard output holds the token and nothing else.
     """
-    text, issued = _book(state_dir).create(identity, room, name, days)
+    text, issued = _book(state_dir).create(identity, room, name, days, agent_name=agent_name)
     if is_json:
         print_json({"token": text, **_described(issued)})
         return

@@ -19,6 +19,7 @@ from pressroom.wire.session import GatewaySession
 from pressroom_host.room.tokens import AccessClaims, GrantMissing
 from pressroom_host.room_listener import RoomListener
 
+from .agent_keeper import AgentKeeper
 from .downlink import Downlink
 from .downlink_codecs import DOWNLINK_CODECS
 from .link import Link
@@ -42,7 +43,10 @@ Advertise = Callable[[Link], tuple[str, int]]  # where the device of this link s
 
 
 class Bridge(RoomListener):
-    """Made for a hello that was read and found good. on_over is called once, when `close` is to be called."""
+    """Made for a hello that was read and found good. on_over is called once, when `close` is to be called.
+
+    agents: keeps the agent of this name in the room; "" where the device wants none.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,8 @@ class Bridge(RoomListener):
         advertise: Advertise,
         now_ms: Callable[[], int],
         on_over: Callable[["Bridge"], None],
+        agents: AgentKeeper,
+        agent_name: str,
     ) -> None:
         self.session_id = session_id
         self.claims = claims
@@ -63,6 +69,8 @@ class Bridge(RoomListener):
         self._advertise = advertise
         self._now_ms = now_ms
         self._on_over = on_over
+        self._agents = agents
+        self._agent_name = agent_name  # whom the device wants in its room; "": nobody
         self._session = GatewaySession(session_id, now_ms())
         self._view = RoomView(self.stats)
         self._messenger = Messenger(self._say, self._view, self.stats)
@@ -93,6 +101,9 @@ class Bridge(RoomListener):
             self._track = track
             numbers = Renumber(int.from_bytes(os.urandom(2), "big"), int.from_bytes(os.urandom(4), "big"), self.stats)
             self._uplink = Uplink(track, numbers, self.stats)
+        if self._agent_name:
+            self._agents.enters(self.claims.room, self._agent_name, self._tell_called)
+            self._agents.has_agent(self.claims.room, self._turns.has_agent)
         self._log.info("joined", room=self.claims.room, identity=self.claims.identity)
 
     def attach(self, link: Link, hello: Message) -> None:
@@ -200,11 +211,13 @@ class Bridge(RoomListener):
     def on_participant(self, info: models.ParticipantInfo) -> None:
         """Another participant joined or changed."""
         self._turns.participant(info)
+        self._agents.has_agent(self.claims.room, self._turns.has_agent)
         self._say_all(self._view.participant(info))
 
     def on_participant_left(self, info: models.ParticipantInfo) -> None:
         """Another participant is gone."""
         self._turns.participant_left(info.sid)
+        self._agents.has_agent(self.claims.room, self._turns.has_agent)
         self._messenger.left(info.identity)
         self._say_all(self._view.participant_left(info))
 
@@ -360,6 +373,9 @@ class Bridge(RoomListener):
         self._log.info("turn", method=method, code=code, n_chars=len(payload))
         self._turns.answered(method, payload, code, self._now_ms())
 
+    def _tell_called(self, agent_name: str) -> None:
+        self._say_all([{"t": "state", "agent": "disconnected", "message": f"{agent_name} is being called"}])
+
     def _tell_turn(self, outcome: str) -> None:
         self._say_all([{"t": "state", "turn": outcome}])
 
@@ -435,6 +451,7 @@ class Bridge(RoomListener):
             self._timer.cancel()
         if self._uplink is not None:
             self._uplink.stop(self._now_ms())
+        self._agents.leaves(self.claims.room, self._tell_called)
         self._let_go_of_link()
         self._log.info("closed", **self.stats.nonzero())
         self._on_over(self)

@@ -25,6 +25,7 @@ from aiohttp import WSMsgType, web
 from pressroom.wire.messages import MAX_MESSAGE_BYTES, PROTO, MessageError, encode, parse
 from pressroom_host.room.tokens import AccessClaims
 
+from .agent_keeper import AgentKeeper
 from .bridge import Advertise, Bridge, chosen_codec
 from .downlink_codecs import DOWNLINK_CODECS
 from .link import Link
@@ -62,13 +63,20 @@ class _Unfit(Exception):
 
 
 class DeviceServer:
-    """Listens from `open` to `stop`. bridges: those whose Session lives, by its id."""
+    """Listens from `open` to `stop`. bridges: those whose Session lives, by its id.
 
-    def __init__(self, gate: TokenGate, room: RoomPort, media: MediaPort, advertise: Advertise) -> None:
+    agent_name: whom devices want in their room whose token names nobody; "": no agent.
+    """
+
+    def __init__(
+        self, gate: TokenGate, room: RoomPort, media: MediaPort, advertise: Advertise, agent_name: str = ""
+    ) -> None:
         self._gate = gate
         self._room = room
         self._media = media
         self._advertise = advertise
+        self._agent_name = agent_name
+        self._agents = AgentKeeper(room)
         self._sessions = Sessions()
         self.bridges = self._sessions.bridges
         self._links: Counter[str] = Counter()  # open ones, by jti
@@ -92,6 +100,7 @@ class DeviceServer:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
+        await self._agents.stop()
         await self._sessions.stop("RECONNECT", "SERVER_SHUTDOWN", "the gateway stops or restarts")
         if self._serving:  # the last messages
             await asyncio.wait(list(self._serving), timeout=_STOP_TIMEOUT_S)
@@ -172,7 +181,16 @@ class DeviceServer:
         bridge = self._sessions.to_resume(hello, claims)
         if bridge is not None:
             return bridge
-        bridge = Bridge(self._sessions.new_id(), claims, self._media, self._advertise, now_ms, self._sessions.over)
+        bridge = Bridge(
+            self._sessions.new_id(),
+            claims,
+            self._media,
+            self._advertise,
+            now_ms,
+            self._sessions.over,
+            self._agents,
+            claims.agent_name or self._agent_name,
+        )
         self.bridges[bridge.session_id] = bridge
         try:
             await bridge.join(self._room)

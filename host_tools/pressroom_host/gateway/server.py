@@ -48,7 +48,7 @@ class GatewayConfig:
 
     advertise: "HOST" or "HOST:PORT" to which devices send their audio; None: the address at which each has found us.
     rooms: those that are served; empty = any. is_plain: no TLS for devices; on loopback only.
-    livekit: None: rooms of this process.
+    livekit: None: rooms of this process. agent_name: called into the rooms of devices whose tokens name no other.
     """
 
     state_dir: Path | None
@@ -61,6 +61,7 @@ class GatewayConfig:
     rooms: tuple[str, ...] = ()
     is_plain: bool = False
     livekit: LiveKitServer | None = None
+    agent_name: str = ""
 
 
 class Gateway:
@@ -160,9 +161,11 @@ class Gateway:
         assert isinstance(self._room, EmbeddedRoom)
         return self._room.server
 
-    def create_device_token(self, identity: str, room: str, *, name: str = "", can_subscribe: bool = True) -> str:
+    def create_device_token(
+        self, identity: str, room: str, *, name: str = "", can_subscribe: bool = True, agent_name: str = ""
+    ) -> str:
         """Return a new token for a device."""
-        return self._book.create(identity, room, name, can_subscribe=can_subscribe)[0]
+        return self._book.create(identity, room, name, can_subscribe=can_subscribe, agent_name=agent_name)[0]
 
     async def _open(self) -> None:
         config = self._config
@@ -171,7 +174,7 @@ class Gateway:
             self._media = MediaPort.open(config.host, config.udp_port)
         except OSError as error:
             raise _port_in_use(f"UDP {config.host}", config.udp_port, error, "--udp-port or --host") from None
-        devices = DeviceServer(self._gate, self.room, self._media, self._advertise)
+        devices = DeviceServer(self._gate, self.room, self._media, self._advertise, config.agent_name)
         try:
             devices.open(config.host, config.port, None if config.is_plain else self._identity.ssl_context())
         except OSError as error:

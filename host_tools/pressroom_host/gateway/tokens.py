@@ -94,11 +94,17 @@ class TokenBook:
         self._time_s = time_s
 
     def create(
-        self, identity: str, room: str, name: str = "", days: float = LIFE_DAYS, can_subscribe: bool = True
+        self,
+        identity: str,
+        room: str,
+        name: str = "",
+        days: float = LIFE_DAYS,
+        can_subscribe: bool = True,
+        agent_name: str = "",
     ) -> tuple[str, IssuedToken]:
         """Return a new token and what the book says of it. Raises TokenUnmakeable or StateUnusable.
 
-        can_subscribe: the device hears the others.
+        can_subscribe: the device hears the others. agent_name: whom it wants in its room.
         """
         for what, text in (("identity", identity), ("room", room), ("name", name or identity)):
             if not text.strip() or len(text) > _MAX_NAME_CHARS:
@@ -116,6 +122,7 @@ class TokenBook:
                 "nbf": now_s,
                 "exp": issued.expires_at_s,
                 "video": {"room": room, **_GRANTS, "canSubscribe": can_subscribe},
+                **({"roomConfig": {"agents": [{"agentName": agent_name}]}} if agent_name else {}),
             },
             self._api_key.secret,
             algorithm="HS256",

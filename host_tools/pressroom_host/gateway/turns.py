@@ -59,6 +59,11 @@ class Turns:
         self._retry_ms: int | None = None
         self._unheard_ms: int | None = None
 
+    @property
+    def has_agent(self) -> bool:
+        """Return whether an agent is there."""
+        return bool(self._agents)
+
     # Who is there.
 
     def participant(self, info: models.ParticipantInfo) -> None:

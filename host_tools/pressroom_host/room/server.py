@@ -3,6 +3,8 @@
      GET /                  OK
      GET /rtc/v1            the signalling WebSocket, version 1: one peer connection
      GET /rtc/v1/validate   200 if token and join_request let their holder in, else 401 or 400 with the reason
+     GET /agent             the WebSocket of workers of agents; see agents.py
+     POST /twirp/...        what agents need of the server API; see server_api.py
      GET /rtc               404: version 0 is not spoken; clients of either version understand that
      GET /rtc/validate      401 likewise, else 403: clients of version 0 ask here, and show what to do
 
@@ -13,12 +15,15 @@ import ipaddress
 
 import structlog
 from aiohttp import web
-from livekit.protocol import models, rtc
+from livekit import api
+from livekit.protocol import agent, models, rtc
 
 from pressroom_host.errors import UserError
 from pressroom_host.room_listener import RoomListener
 from pressroom_host.webrtc.mux import Mux
 
+from . import server_api
+from .agents import Agents
 from .client import ClientParticipant
 from .join_request import MAX_TEXT_BYTES, JoinRequestError, parse_join_request
 from .member import Member
@@ -53,6 +58,7 @@ class RoomServer:
         self.mux = mux
         self._api_key = api_key
         self._api_secret = api_secret
+        self.agents = Agents(self._agent_token, lambda: self.url, self._room_info)
         self._runner: web.AppRunner | None = None
 
     @classmethod
@@ -75,6 +81,7 @@ class RoomServer:
         for room in list(self.rooms.values()):
             for participant in list(room.participants.values()):
                 room.leave(participant, models.DisconnectReason.SERVER_SHUTDOWN)
+        await self.agents.stop()
         if self._runner is not None:
             await self._runner.cleanup()
         await self.mux.close()
@@ -98,6 +105,8 @@ class RoomServer:
         app.router.add_get("/rtc/v1", self._get_rtc_v1)
         app.router.add_get("/rtc/v1/validate", self._get_validate_v1)
         app.router.add_get("/rtc/validate", self._get_validate_v0)
+        app.router.add_get("/agent", self._get_agent)
+        app.router.add_post(server_api.PATH, self._post_server_api)
         # No access log: the request line holds the token.
         self._runner = web.AppRunner(app, access_log=None, max_line_size=_MAX_LINE_BYTES, shutdown_timeout=2.0)
         await self._runner.setup()
@@ -137,26 +146,74 @@ class RoomServer:
         await ClientParticipant(self._room(claims.room), claims, self.mux, join_request).run(socket)
         return socket
 
+    async def _get_agent(self, request: web.Request) -> web.StreamResponse:
+        claims = self._verified(request)
+        if not claims.grants.agent:
+            raise web.HTTPUnauthorized(text="token: grant agent is missing", headers=_ANY_ORIGIN)
+        socket = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT_S, timeout=_CLOSE_TIMEOUT_S, max_msg_size=_MAX_SIGNAL_BYTES, compress=False
+        )
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            return web.Response()  # gone before it was answered
+        await self.agents.serve(socket)
+        return socket
+
+    async def _post_server_api(self, request: web.Request) -> web.Response:
+        return await server_api.answer(request, self._verified(request), self.agents)
+
     def _authorize(self, request: web.Request) -> AccessClaims:
+        claims = self._verified(request)
+        try:
+            require_join(claims)
+        except TokenError as error:
+            raise self._refused(error) from None
+        return claims
+
+    def _verified(self, request: web.Request) -> AccessClaims:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Bearer":
             token = request.query.get("access_token", "")
         try:
-            claims = verify(token, self._api_key, self._api_secret)
-            require_join(claims)
+            return verify(token, self._api_key, self._api_secret)
         except TokenError as error:
-            log.info("client refused", why=str(error))
-            raise web.HTTPUnauthorized(text=str(error), headers=_ANY_ORIGIN) from None
-        return claims
+            raise self._refused(error) from None
+
+    def _refused(self, error: TokenError) -> web.HTTPUnauthorized:
+        log.info("client refused", why=str(error))
+        return web.HTTPUnauthorized(text=str(error), headers=_ANY_ORIGIN)
+
+    def _agent_token(self, job: agent.Job, response: agent.AvailabilityResponse) -> str:
+        """Return what lets the agent of a job into its room."""
+        grants = api.VideoGrants(
+            room_join=True,
+            room=job.room.name,
+            agent=True,
+            can_publish=True,
+            can_subscribe=True,
+            can_publish_data=True,
+            can_update_own_metadata=True,
+        )
+        token = api.AccessToken(self._api_key, self._api_secret).with_grants(grants).with_kind("agent")
+        token = token.with_identity(response.participant_identity or f"agent-{job.id}")
+        token = token.with_name(response.participant_name).with_metadata(response.participant_metadata)
+        return token.with_attributes(dict(response.participant_attributes)).to_jwt()
+
+    def _room_info(self, name: str) -> models.Room:
+        room = self.rooms.get(name)
+        return room.info() if room is not None else models.Room(name=name)
 
     def _room(self, name: str) -> Room:
         if name not in self.rooms:
             self.rooms[name] = Room(name, on_empty=self._drop_room)
+            self.agents.room_opened(name)
         return self.rooms[name]
 
     def _drop_room(self, room: Room) -> None:
         if self.rooms.get(room.name) is room:
             del self.rooms[room.name]
+            self.agents.room_closed(room.name)
 
 
 def _join_request(request: web.Request) -> rtc.JoinRequest:

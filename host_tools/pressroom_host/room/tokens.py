@@ -46,6 +46,8 @@ class Grants:
     can_subscribe: bool = False
     can_publish_data: bool = False
     can_update_own_metadata: bool = False
+    agent: bool = False  # a worker of agents
+    room_admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class AccessClaims:
     kind: str = "standard"
     grants: Grants = Grants()
     jti: str = ""
+    agent_name: str = ""  # the first agent that roomConfig wants in the room
 
 
 def verify(token: str, api_key: str, api_secret: str) -> AccessClaims:
@@ -119,9 +122,19 @@ def _claims(payload: Mapping[str, Any]) -> AccessClaims:
             can_subscribe=video.get("canSubscribe") is True,
             can_publish_data=video.get("canPublishData") is True,
             can_update_own_metadata=video.get("canUpdateOwnMetadata") is True,
+            agent=video.get("agent") is True,
+            room_admin=video.get("roomAdmin") is True,
         ),
         jti=_text(payload, "jti"),
+        agent_name=_agent_name(payload.get("roomConfig", {})),
     )
+
+
+def _agent_name(room_config: object) -> str:
+    agents = room_config.get("agents", []) if isinstance(room_config, dict) else None
+    if not isinstance(agents, list) or not all(isinstance(agent, dict) for agent in agents):
+        raise TokenInvalid("token: roomConfig.agents must be a list of objects")
+    return _text(agents[0], "agentName") if agents else ""
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
