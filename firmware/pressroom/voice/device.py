@@ -21,6 +21,7 @@ from ..wire.messages import MAX_MESSAGE_BYTES
 from ..wire.port import const
 from ..wire.seq import ms_between
 from ..wire.session import LEFT, REFUSED
+from .answer import Answer
 from .capture import Capture
 from .controls import PushButton, StatusLed
 from .downlink import Downlink
@@ -40,8 +41,6 @@ _TARGET_FRAMES = const(2)  # 40 ms, and from 20 to 120 as the network asks
 _MIN_FRAMES = const(1)
 _MAX_FRAMES = const(6)
 _MAX_PREROLL_MS = const(1_000)
-_ANSWER_MS = const(10_000)  # an agent that shows no sign of life until then has heard nothing
-_BLINK_MS = const(1_000)
 _SESSION_CHARS = const(8)  # of its name: enough to find it in the gateway's log
 
 
@@ -98,6 +97,7 @@ class Device:
     ):
         preroll_frames = max(0, min(settings.preroll_ms, _MAX_PREROLL_MS)) // _FRAME_MS
         self.room = Room()
+        self._agents_answer = Answer(self.room)
         self._tools = tools or Tools()
         self._settings = settings
         self._open_udp = open_udp
@@ -123,11 +123,6 @@ class Device:
         self._stats = Stats(now_ms())
         self._pumped_ms = now_ms()
         self._pump_gap_ms = 0
-        self._is_awaiting = False  # of the agent, what it makes of the last talk
-        self._released_ms = 0
-        self._n_agent_changes = 0
-        self._n_failed_turns = 0
-        self._blink_ms = None  # since when the LED shows that a talk has failed
         self._link = Link(self._hello(), socket, settings, log, now_ms, random_bytes)
 
     async def run(self):
@@ -237,8 +232,7 @@ class Device:
             self._downlink.flush()
             self._link.flush(now_ms)
         self._downlink.is_silenced = not self._settings.full_duplex
-        self._is_awaiting = False
-        self._blink_ms = None
+        self._agents_answer.talk_began()
         self._uplink.start_talk(now_ms)
         self._link.pressed(now_ms)
         self._begin_talk(now_ms)
@@ -260,9 +254,7 @@ class Device:
         if self._media is not None:
             self._media.path.set_talking(False, now_ms)
         self._is_collected = False
-        self._is_awaiting = self.room.has_agent
-        self._released_ms = now_ms
-        self._n_agent_changes = self.room.n_agent_changes
+        self._agents_answer.talk_ended(now_ms)
         self._log.line(
             "talk=end n_sent=%d n_lost=%d" % (self._uplink.n_sent_frames, self._uplink.n_lost_frames), now_ms
         )
@@ -293,29 +285,14 @@ class Device:
         self._downlink.poll(now_ms)
         self._meter_down.end(self._downlink.n_played_frames - n_frames, is_over_udp and self._downlink.is_playing)
         self._link.poll(now_ms)
-        self._follow_agent(now_ms)
+        if not self._uplink.is_talking and self._agents_answer.poll(self._downlink.is_speaking, now_ms):
+            self._log.line("talk=unanswered", now_ms)
         self._show()
         if self._uplink.state == MUTED and not self._is_collected:
             gc.collect()  # here, where nobody speaks, rather than by chance in the middle of a word
             self._is_collected = True
         if self._stats.is_due(now_ms):
             self._report(now_ms)
-
-    def _follow_agent(self, now_ms):
-        """Does the agent still owe a sign of life for the last talk?"""
-        room = self.room
-        if self._is_awaiting and (room.n_agent_changes != self._n_agent_changes or self._downlink.is_speaking):
-            self._is_awaiting = False
-        has_failed = room.n_failed_turns != self._n_failed_turns
-        self._n_failed_turns = room.n_failed_turns
-        if self._is_awaiting and ms_between(self._released_ms, now_ms) > _ANSWER_MS:
-            has_failed = True
-        if has_failed and not self._uplink.is_talking:
-            self._is_awaiting = False
-            self._blink_ms = now_ms
-            self._log.line("talk=unanswered", now_ms)
-        if self._blink_ms is not None and ms_between(self._blink_ms, now_ms) > _BLINK_MS:
-            self._blink_ms = None
 
     def _show(self):
         if self._link.session.state == REFUSED:
@@ -326,11 +303,11 @@ class Device:
             self._led.show(CONNECTING)
         elif self._uplink.is_talking:
             self._led.show(TALKING)
-        elif self._blink_ms is not None:
+        elif self._agents_answer.has_failed:
             self._led.show(ERROR)
         elif self._downlink.is_speaking:
             self._led.show(AGENT_SPEAKING)
-        elif self._is_awaiting or self.room.agent_state == "thinking":
+        elif self._agents_answer.is_awaited or self.room.agent_state == "thinking":
             self._led.show(THINKING)
         else:
             self._led.show(READY)
