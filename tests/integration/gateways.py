@@ -39,8 +39,9 @@ def door_of(gateway: Gateway, room: str = "hall") -> Door:
 async def is_heard(gateway: Gateway, identity: str) -> None:
     """Return once somebody is subscribed to the track of a device: in a LiveKit server that takes a moment."""
     bridge = next(each for each in gateway.devices.bridges.values() if each.claims.identity == identity)
-    if isinstance(bridge._track, LiveKitTrack):
-        await asyncio.wait_for(bridge._track._publication.subscribed(), DEADLINE_S)
+    track = bridge._first_words._track if bridge._first_words is not None else None
+    if isinstance(track, LiveKitTrack):
+        await asyncio.wait_for(track._publication.subscribed(), DEADLINE_S)
 
 
 async def request_mute(gateway: Gateway, identity: str, track_sid: str, muted: bool) -> None:

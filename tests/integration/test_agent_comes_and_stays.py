@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 from gateway_device import RATE_HZ, LinkDevice
-from gateways import door_of
+from gateways import door_of, is_heard
 from tests.agents.worker import Worker
+from tests.room.own_clients import own_client
 
 from pressroom_host.gateway.server import Gateway
 
@@ -89,3 +90,20 @@ async def test_after_a_worker_was_killed_a_new_agent_comes(gateway: Gateway) -> 
             while not any(m["t"] == "state" and m.get("agent") == "listening" for m in device.messages):
                 assert time.monotonic() - killed_s < BACK_WITHIN_S + 5
                 await asyncio.sleep(0.1)
+
+
+async def test_what_was_said_before_the_agent_came_is_its_first_turn(gateway: Gateway) -> None:
+    async with (
+        own_client(door_of(gateway), "ear") as (_, ear),
+        device_that_wants_an_agent(gateway) as device,
+    ):
+        await is_heard(gateway, "attic")
+        said = await device.speak(tone(0.8))
+        await ear.until(lambda: ear.payloads == said, "what was said")
+        (attic,) = ear.packets.values()
+        async with Worker.running(door_of(gateway), AGENT):
+            await device.message("transcription", final=True)  # of the agent's first turn
+            await ear.until(lambda: [packet[12:] for packet in attic] == said + said, "the same again, for the agent")
+            asked = await device.message("rpc", method="move")
+            device.say({"t": "rpc_result", "id": asked["id"], "payload": "done"})
+            await device.message("state", agent="speaking")

@@ -15,7 +15,13 @@ class Stage:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
         self.told: list[str] = []
-        self.turns = Turns(lambda identity, method, _: self.calls.append((identity, method)), self.told.append)
+        self.answers_at_once = True  # start_turn and cancel_turn
+        self.turns = Turns(self._call, self.told.append)
+
+    def _call(self, identity: str, method: str, timeout_ms: int) -> None:
+        self.calls.append((identity, method))
+        if self.answers_at_once and method != END:
+            self.turns.answered(method, "", 0, 0)
 
     def join(self, identity: str, kind: int = Kind.AGENT, state: str = "listening") -> None:
         info = models.ParticipantInfo(sid=f"PA_{identity}", identity=identity, kind=kind)
@@ -34,7 +40,6 @@ def stage() -> Stage:
 def test_a_press_and_a_release_are_a_turn(stage):
     stage.join("agent")
     stage.turns.pressed(1_000)
-    stage.turns.answered(START, "", 0, 1_010)
     stage.turns.released(3_000)
     stage.turns.answered(END, "hello", 0, 3_300)
     stage.turns.poll(9_000)
@@ -87,6 +92,7 @@ def test_of_two_agents_the_first_has_the_turn_and_the_second_once_that_has_left(
 
 def test_an_agent_whose_methods_come_a_moment_later_is_asked_again_while_the_button_is_held(stage):
     stage.join("agent")
+    stage.answers_at_once = False
     stage.turns.pressed(1_000)
     stage.turns.answered(START, "", rpc.UNSUPPORTED_METHOD, 1_010)
     assert stage.turns.next_timeout_ms(1_010) == 200
@@ -100,6 +106,7 @@ def test_an_agent_whose_methods_come_a_moment_later_is_asked_again_while_the_but
 
 def test_an_agent_without_the_methods_just_hears_mute_and_unmute(stage):
     stage.join("agent")
+    stage.answers_at_once = False
     now_ms = 1_000
     stage.turns.pressed(now_ms)
     for _ in range(6):
@@ -140,6 +147,7 @@ def test_another_press_takes_back_that_nothing_was_heard(stage):
 @pytest.mark.parametrize("method", [START, END])
 def test_a_call_that_fails_or_is_never_answered_is_told(stage, method):
     stage.join("agent")
+    stage.answers_at_once = False
     stage.turns.pressed(1_000)
     stage.turns.answered(method, "", rpc.RESPONSE_TIMEOUT, 3_000)
     assert stage.told == [FAILED]
@@ -152,6 +160,28 @@ def test_an_agent_that_dies_in_the_middle_of_a_turn_ends_it(stage):
     stage.turns.released(2_000)
     stage.turns.answered(START, "", rpc.RECIPIENT_DISCONNECTED, 2_001)
     assert stage.methods() == [START]
+
+
+def test_a_turn_ends_only_after_the_agent_has_begun_it(stage):
+    stage.join("agent")
+    stage.answers_at_once = False
+    stage.turns.pressed(1_000)
+    stage.turns.released(1_100)
+    stage.turns.pressed(1_200)
+    stage.turns.released(2_000)
+    assert stage.methods() == [START]
+    for n_called, answered in enumerate((START, CANCEL, START, END), 2):
+        stage.turns.answered(answered, "heard", 0, 2_100)
+        assert stage.methods() == [START, CANCEL, START, END][:n_called]
+
+
+def test_what_was_to_follow_a_start_that_failed_is_not_called(stage):
+    stage.join("agent")
+    stage.answers_at_once = False
+    stage.turns.pressed(1_000)
+    stage.turns.released(2_000)
+    stage.turns.answered(START, "", rpc.RESPONSE_TIMEOUT, 3_000)
+    assert (stage.methods(), stage.told) == ([START], [FAILED])
 
 
 def test_there_is_nothing_to_wait_for_at_rest(stage):

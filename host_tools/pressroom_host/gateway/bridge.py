@@ -22,19 +22,21 @@ from pressroom_host.room_listener import RoomListener
 from .agent_keeper import AgentKeeper
 from .downlink import Downlink
 from .downlink_codecs import DOWNLINK_CODECS
+from .first_words import FirstWords
 from .link import Link
 from .media import Leg, MediaPort
 from .messenger import Messenger
 from .renumber import Renumber
-from .room_port import RoomParticipant, RoomPort, RoomTrack
+from .room_port import RoomParticipant, RoomPort
 from .room_view import Message, RoomView
 from .stats import SessionStats
 from .tools import Tools
-from .turns import Turns
+from .turns import START, Turns
 from .uplink import UPLINK_CODECS, Uplink
 
 _KIND_MEDIA: Final = 1
 _TRACK_NAME: Final = "microphone"
+_FOREVER_MS: Final = 60_000
 _COUNTER: Final = re.compile(r"n_[a-z_]{1,30}|[a-z_]{1,30}_(ms|frames|bytes)")  # what a device may write into our log
 _TRIMMED_FIELDS: Final = ("metadata", "attributes", "name")  # what a device can do without if a message is too long
 
@@ -80,7 +82,7 @@ class Bridge(RoomListener):
         self._downlink = Downlink(self.stats)
         self._uplink: Uplink | None = None  # None: the token does not let this device speak
         self._participant: RoomParticipant | None = None
-        self._track: RoomTrack | None = None
+        self._first_words: FirstWords | None = None  # and the track behind it
         self._link: Link | None = None
         self._leg: Leg | None = None
         self._max_message_bytes = MAX_MESSAGE_BYTES
@@ -98,9 +100,9 @@ class Bridge(RoomListener):
         except GrantMissing as error:
             self._log.info("listens only", why=str(error))
         else:
-            self._track = track
             numbers = Renumber(int.from_bytes(os.urandom(2), "big"), int.from_bytes(os.urandom(4), "big"), self.stats)
-            self._uplink = Uplink(track, numbers, self.stats)
+            self._first_words = FirstWords(track, numbers.header_now)
+            self._uplink = Uplink(self._first_words, numbers, self.stats)
         if self._agent_name:
             self._agents.enters(self.claims.room, self._agent_name, self._tell_called)
             self._agents.has_agent(self.claims.room, self._turns.has_agent)
@@ -211,6 +213,7 @@ class Bridge(RoomListener):
     def on_participant(self, info: models.ParticipantInfo) -> None:
         """Another participant joined or changed."""
         self._turns.participant(info)
+        self._answer_first_words(self._now_ms())
         self._agents.has_agent(self.claims.room, self._turns.has_agent)
         self._say_all(self._view.participant(info))
 
@@ -252,7 +255,8 @@ class Bridge(RoomListener):
 
     def on_mute_requested(self, track_sid: str, muted: bool) -> None:
         """The room may silence the device, but never opens its microphone."""
-        if muted and self._uplink is not None and self._track is not None and track_sid == self._track.sid:
+        words = self._first_words
+        if muted and self._uplink is not None and words is not None and track_sid == words.sid:
             self._uplink.stop(self._now_ms())
             self._say_all([{"t": "mute", "muted": True}])
 
@@ -329,17 +333,20 @@ class Bridge(RoomListener):
             self._end()
 
     def _start_talk(self, timestamp: int, now_ms: int) -> None:
-        if self._uplink is None:
+        if self._uplink is None or self._first_words is None:
             return
+        self._first_words.talk_began(is_kept=bool(self._agent_name) and not self._turns.has_agent)
         self._turns.pressed(now_ms)
         end_timestamp = self._uplink.start(timestamp, now_ms)
         if end_timestamp is not None:
             self._session.audio_heard(end_timestamp, now_ms)
 
     def _end_talk(self, now_ms: int) -> None:
-        if self._uplink is not None:
+        if self._uplink is not None and self._first_words is not None:
             self._uplink.stop(now_ms)
+            self._first_words.talk_ended(now_ms)
             self._turns.released(now_ms)
+            self._answer_first_words(now_ms)
         self._log.info("talk ended", **self.stats.nonzero())
 
     def _take_message(self, message: Message, now_ms: int) -> None:
@@ -366,12 +373,28 @@ class Bridge(RoomListener):
 
     # Turns.
 
+    def _answer_first_words(self, now_ms: int) -> None:
+        """The agent has come: what was said before is its first turn."""
+        words, uplink = self._first_words, self._uplink
+        if words is None or uplink is None or uplink.is_open or self._turns.is_open:
+            return
+        if self._turns.has_agent and words.has_words(now_ms) and not words.is_playing:
+            self._turns.pressed(now_ms)
+
     def _call(self, identity: str, method: str, timeout_ms: int) -> None:
         self._messenger.call(identity, method, timeout_ms, self._now_ms())
 
     def _turn_answered(self, method: str, payload: str, code: int) -> None:
         self._log.info("turn", method=method, code=code, n_chars=len(payload))
-        self._turns.answered(method, payload, code, self._now_ms())
+        now_ms = self._now_ms()
+        self._turns.answered(method, payload, code, now_ms)
+        words = self._first_words
+        is_settled = method == START and (
+            code == 0 or not self._turns.is_open
+        )  # an agent without turns just hears them
+        if is_settled and words is not None and words.has_words(now_ms) and not words.is_playing:
+            words.play(now_ms)
+            self._wait(now_ms)
 
     def _tell_called(self, agent_name: str) -> None:
         self._say_all([{"t": "state", "agent": "disconnected", "message": f"{agent_name} is being called"}])
@@ -414,6 +437,7 @@ class Bridge(RoomListener):
             self._downlink.mixer.next_timeout_ms(now_ms),
             self._messenger.next_timeout_ms(now_ms),
             self._turns.next_timeout_ms(now_ms),
+            self._first_words.next_timeout_ms(now_ms) if self._first_words is not None else _FOREVER_MS,
         )
         loop = asyncio.get_running_loop()
         at_s = loop.time() + (wait_ms + 1) / 1000  # a millisecond later, so that it is not early by less than one
@@ -431,6 +455,8 @@ class Bridge(RoomListener):
         self._downlink.send_due(now_ms)
         self._messenger.poll(now_ms)
         self._turns.poll(now_ms)
+        if self._first_words is not None and self._first_words.poll(now_ms):
+            self._turns.released(now_ms)
         self._settle()
 
     def _let_go_of_link(self) -> None:

@@ -85,6 +85,15 @@ class Renumber:
             self._highest_in = seq
             self._next_in = seq_after(seq, 1)
 
+    def header_now(self, now_ms: int) -> bytes:
+        """Return the header of a packet of ours that is said now."""
+        passed_ticks = ms_between(self._last_ms, now_ms) * _TICKS_PER_MS - FRAME_TICKS if self._has_sent else 0
+        if passed_ticks > FRAME_TICKS:  # a pause
+            self._last_timestamp = timestamp_after(self._last_timestamp, passed_ticks - passed_ticks % FRAME_TICKS)
+        self._last_ms = now_ms
+        self._has_sent = True
+        return self.appended_header()
+
     def appended_header(self) -> bytes:
         """Return the header of a packet of ours, one frame after the last: those of the device make room for it."""
         self._last_seq = seq_after(self._last_seq, 1)

@@ -13,9 +13,13 @@ Other agents hear mute and unmute, as everybody does.
      ""                                             turn: unheard, unless the agent begins to think or speak soon
      an error, or none in time                      turn: failed
 
+A call is made once the one before is answered: an agent runs its methods side by side, and might end a turn before it
+has begun it.
+
 Source: LiveKit documentation, "Turn detection / Manual turn control": start_turn, end_turn, cancel_turn.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -38,6 +42,7 @@ _MAX_RETRIES: Final = 5  # an agent is seen a moment before its methods are ther
 _UNHEARD_MS: Final = 1_500
 _STATE: Final = "lk.agent.state"
 _BUSY: Final = ("thinking", "speaking")
+_MAX_QUEUED: Final = 8
 _FOREVER_MS: Final = 60_000
 
 Call = Callable[[str, str, int], None]  # identity, method, timeout in ms
@@ -55,6 +60,8 @@ class Turns:
         self._pressed_ms = 0
         self._is_held = False
         self._is_open = False  # start_turn was called, and neither end_turn nor cancel_turn
+        self._in_flight = ""  # the method whose answer is awaited
+        self._queue: deque[str] = deque(maxlen=_MAX_QUEUED)  # what is to be called after it
         self._n_retries = 0
         self._retry_ms: int | None = None
         self._unheard_ms: int | None = None
@@ -63,6 +70,11 @@ class Turns:
     def has_agent(self) -> bool:
         """Return whether an agent is there."""
         return bool(self._agents)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the agent was called to a turn, or will be in a moment."""
+        return self._is_open or self._retry_ms is not None
 
     # Who is there.
 
@@ -106,13 +118,22 @@ class Turns:
     def link_lost(self) -> None:
         """The device is not there any more; safe to call at any time."""
         self._is_held = False
+        self._retry_ms = self._unheard_ms = None
         self._cancel()
-        self._forget_turn()
 
     # What comes of the calls.
 
     def answered(self, method: str, payload: str, code: int, now_ms: int) -> None:
         """A call was answered; code: of LiveKit's RpcError, 0 for an answer."""
+        if method == self._in_flight:
+            self._in_flight = ""
+        self._judge(method, payload, code, now_ms)
+        if self._queue and not self._in_flight:
+            self._make(self._queue.popleft())
+
+    def _judge(self, method: str, payload: str, code: int, now_ms: int) -> None:
+        if method == START and code:
+            self._queue.clear()  # what was to follow it
         if method == START and code == rpc.UNSUPPORTED_METHOD:
             self._is_open = False
             if self._n_retries < _MAX_RETRIES:
@@ -157,9 +178,15 @@ class Turns:
     def _forget_turn(self) -> None:
         self._agent = ""
         self._is_open = False
+        self._in_flight = ""
+        self._queue.clear()
         self._retry_ms = self._unheard_ms = None
 
     def _make(self, method: str) -> None:
+        if self._in_flight:
+            self._queue.append(method)
+            return
         identity = self._agents.get(self._agent)
         if identity is not None:
+            self._in_flight = method
             self._call(identity, method, _TIMEOUTS_MS[method])
