@@ -120,6 +120,18 @@ def test_a_section_given_up_is_free_for_another_track_but_not_for_the_same():
     assert negotiation.answer(offer(section("0", "recvonly"))).mid_to_track_id == {"0": "TR_b"}
 
 
+def test_a_section_is_inactive_once_before_it_carries_another_track():
+    negotiation = Negotiation()
+    first, second = track("TR_a"), track("TR_b")
+    negotiation.want(first)
+    negotiation.answer(offer(section("0", "recvonly")))
+    negotiation.unwant(first)
+    negotiation.want(second)  # before the client has offered again
+    assert directions(negotiation.answer(offer(section("0", "recvonly")))) == ["inactive"]
+    assert negotiation.should_ask_again()
+    assert negotiation.answer(offer(section("0", "recvonly"))).mid_to_track_id == {"0": "TR_b"}
+
+
 def test_a_subscription_whose_section_vanishes_is_wanted_again():
     negotiation = Negotiation()
     negotiation.want(track("TR_a"))

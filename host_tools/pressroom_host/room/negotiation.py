@@ -64,6 +64,7 @@ class Negotiation:
         self._subscribed: dict[str, Subscription] = {}
         self._free: list[str] = []
         self._carried_sid: dict[str, str] = {}
+        self._carrying: set[str] = set()  # mids, in the last answer
         self._n_audio_sections = 0
         self._n_sections_when_asked = -1
 
@@ -113,6 +114,7 @@ class Negotiation:
             outcome.mid_to_track_id[mid] = publication.track.sid
         for mid, subscription in self._subscribed.items():
             outcome.mid_to_track_id[mid] = subscription.track.sid
+        self._carrying = set(self._subscribed)
         return outcome
 
     def _answer_section(self, offered: OfferedSection, outcome: Outcome) -> AnsweredSection:
@@ -144,7 +146,8 @@ class Negotiation:
         mid = offered.mid
         subscription = self._subscribed.get(mid)
         if subscription is None:
-            track = self._next_wanted(mid)
+            # Clients report a track only where a section begins to carry one: it has to be inactive in between.
+            track = self._next_wanted(mid) if mid not in self._carrying else None
             if track is None:
                 self._free.append(mid)
                 return AnsweredSection(offered, "inactive")
